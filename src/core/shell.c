@@ -1,0 +1,70 @@
+#include "shell.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "err.h"
+
+/* Runs before the profile's noise is let through: stdout is /dev/null still. */
+static const char unset_slurm[] =
+	"for slurmount_v in ${!SLURM_@} ${!SBATCH_@} ${!SQUEUE_@} ${!SACCT_@} ${!SCONTROL_@} "
+	"${!SINFO_@}; do\n"
+	"\t[ \"$slurmount_v\" = SLURM_CONF ] || unset -v \"$slurmount_v\"\n"
+	"done\n"
+	"unset -v slurmount_v\n";
+
+static bool is_plain(const char *word)
+{
+	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+		"_./:,@%+-";
+
+	return *word && strspn(word, safe) == strlen(word);
+}
+
+void shell_quote(struct strbuf *b, const char *word)
+{
+	if (is_plain(word)) {
+		strbuf_adds(b, word);
+		return;
+	}
+	strbuf_addc(b, '\'');
+	for (const char *p = word; *p; p++) {
+		if (*p == '\'')
+			strbuf_adds(b, "'\\''");
+		else
+			strbuf_addc(b, *p);
+	}
+	strbuf_addc(b, '\'');
+}
+
+static void add_base64(struct strbuf *b, const struct strbuf *bytes)
+{
+	size_t room = (bytes->len + 2) / 3 * 4 + 1;
+	char *letters AUTO_FREE = xmalloc(room);
+	int len = EVP_EncodeBlock((unsigned char *)letters, (const unsigned char *)bytes->data,
+		(int)bytes->len);
+
+	strbuf_add(b, letters, (size_t)len);
+}
+
+void shell_login_command(struct strbuf *b, const char *setup, const char *script)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	strbuf_adds(&text, unset_slurm);
+	if (setup && *setup) {
+		/* By eval, so that an unclosed quote in it does not swallow the script. */
+		strbuf_adds(&text, "eval ");
+		shell_quote(&text, setup);
+		strbuf_addc(&text, '\n');
+	}
+	strbuf_adds(&text, "exec <&8 >&9 8<&- 9>&-\n");
+	strbuf_adds(&text, script);
+
+	/* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin.  Should base64
+	 * be missing, an empty script must not look like a success. */
+	strbuf_adds(b, "exec /bin/bash --norc -c 's=$(echo ");
+	add_base64(b, &text);
+	strbuf_adds(b, " | base64 -d) && [ -n \"$s\" ] || exit 127; "
+		"exec 8<&0 9>&1 </dev/null >/dev/null; exec /bin/bash -lc \"$s\"'");
+}
