@@ -1,0 +1,336 @@
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "cleanup.h"
+#include "err.h"
+#include "log.h"
+
+#define BUCKETS 16384 /* a power of two; chains stay short up to 100,000 nodes */
+#define MODE_ATTRIBUTE "user.slurmount.mode"
+
+struct spool {
+	pthread_mutex_t lock;
+	char *folder;
+	struct spool_node *root;
+	struct spool_node *by_id[BUCKETS];    /* under lock, as all below */
+	struct spool_node *by_inode[BUCKETS];
+	uint64_t next_id;
+};
+
+static size_t id_bucket(uint64_t id)
+{
+	return id & (BUCKETS - 1);
+}
+
+static size_t inode_bucket(dev_t dev, ino_t ino)
+{
+	return ((uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) ^ dev) >> 40 & (BUCKETS - 1);
+}
+
+const char *spool_proc(const struct spool_node *node, char buffer[SPOOL_PROC_SIZE])
+{
+	snprintf(buffer, SPOOL_PROC_SIZE, "/proc/self/fd/%d", node->fd);
+	return buffer;
+}
+
+mode_t spool_real_mode(mode_t mode, bool directory)
+{
+	return (mode & 07777) | (directory ? 0700 : 0600);
+}
+
+static int read_asked(const struct spool_node *node, mode_t type)
+{
+	char proc[SPOOL_PROC_SIZE], text[16];
+
+	if (S_ISLNK(type))
+		return -1;
+	ssize_t n = getxattr(spool_proc(node, proc), MODE_ATTRIBUTE, text, sizeof(text) - 1);
+	if (n <= 0)
+		return -1;
+	text[n] = 0;
+	return (int)(strtoul(text, NULL, 8) & 07777);
+}
+
+/* Under lock. */
+static struct spool_node *find_inode(struct spool *spool, dev_t dev, ino_t ino)
+{
+	struct spool_node *node = spool->by_inode[inode_bucket(dev, ino)];
+
+	while (node && (node->dev != dev || node->ino != ino))
+		node = node->next_by_inode;
+	return node;
+}
+
+/* Under lock. */
+static void insert(struct spool *spool, struct spool_node *node)
+{
+	struct spool_node **bucket = &spool->by_inode[inode_bucket(node->dev, node->ino)];
+
+	node->next_by_inode = *bucket;
+	*bucket = node;
+	node->hashed = true;
+	node->id = spool->next_id++;
+	bucket = &spool->by_id[id_bucket(node->id)];
+	node->next_by_id = *bucket;
+	*bucket = node;
+}
+
+/* Under lock. */
+static void unhash(struct spool *spool, struct spool_node *node)
+{
+	struct spool_node **at = &spool->by_inode[inode_bucket(node->dev, node->ino)];
+
+	if (!node->hashed)
+		return;
+	while (*at != node)
+		at = &(*at)->next_by_inode;
+	*at = node->next_by_inode;
+	node->hashed = false;
+}
+
+/* Under lock; the caller closes and frees what is returned. */
+static struct spool_node *drop(struct spool *spool, struct spool_node *node, uint64_t count)
+{
+	struct spool_node **at = &spool->by_id[id_bucket(node->id)];
+
+	node->references = count < node->references ? node->references - count : 0;
+	if (node->references)
+		return NULL;
+	unhash(spool, node);
+	while (*at != node)
+		at = &(*at)->next_by_id;
+	*at = node->next_by_id;
+	return node;
+}
+
+static void node_free(struct spool_node *node)
+{
+	if (!node)
+		return;
+	close(node->fd);
+	free(node);
+}
+
+/* Takes over `fd`. */
+static int node_of(struct spool *spool, int fd, uint64_t serial, struct spool_node **ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+	struct spool_node *fresh = xcalloc(1, sizeof(*fresh));
+	fresh->fd = fd;
+	fresh->dev = st.st_dev;
+	fresh->ino = st.st_ino;
+	fresh->directory = S_ISDIR(st.st_mode);
+	fresh->serial = serial;
+	fresh->asked = read_asked(fresh, st.st_mode);
+	fresh->references = 1;
+
+	pthread_mutex_lock(&spool->lock);
+	struct spool_node *known = find_inode(spool, st.st_dev, st.st_ino);
+	if (known)
+		known->references++;
+	else
+		insert(spool, fresh);
+	pthread_mutex_unlock(&spool->lock);
+	if (known)
+		node_free(fresh);
+	*ret = known ? known : fresh;
+	return 0;
+}
+
+int spool_open(const char *folder, struct spool **ret)
+{
+	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	struct spool *spool = xcalloc(1, sizeof(*spool));
+	spool->next_id = 1;
+	pthread_mutex_init(&spool->lock, NULL);
+	int r = node_of(spool, fd, 0, &spool->root);
+	/* What /proc says of a node begins with the folder's real path. */
+	spool->folder = realpath(folder, NULL);
+	if (r == 0 && !spool->folder)
+		r = -errno;
+	if (r < 0) {
+		spool_close(spool);
+		return r;
+	}
+	*ret = spool;
+	return 0;
+}
+
+void spool_close(struct spool *spool)
+{
+	if (!spool)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (spool->by_id[i]) {
+			struct spool_node *node = spool->by_id[i];
+
+			spool->by_id[i] = node->next_by_id;
+			node_free(node);
+		}
+	}
+	pthread_mutex_destroy(&spool->lock);
+	free(spool->folder);
+	free(spool);
+}
+
+struct spool_node *spool_root(struct spool *spool)
+{
+	return spool->root;
+}
+
+struct spool_node *spool_get(struct spool *spool, uint64_t id)
+{
+	WITH_LOCK(&spool->lock);
+	struct spool_node *node = spool->by_id[id_bucket(id)];
+
+	while (node && node->id != id)
+		node = node->next_by_id;
+	if (node)
+		node->references++;
+	return node;
+}
+
+struct spool_node *spool_ref(struct spool *spool, struct spool_node *node)
+{
+	WITH_LOCK(&spool->lock);
+	node->references++;
+	return node;
+}
+
+void spool_put(struct spool *spool, struct spool_node *node)
+{
+	if (!node)
+		return;
+	pthread_mutex_lock(&spool->lock);
+	struct spool_node *last = drop(spool, node, 1);
+	pthread_mutex_unlock(&spool->lock);
+	node_free(last);
+}
+
+void spool_forget(struct spool *spool, uint64_t id, uint64_t count)
+{
+	struct spool_node *last = NULL;
+
+	pthread_mutex_lock(&spool->lock);
+	struct spool_node *node = spool->by_id[id_bucket(id)];
+	while (node && node->id != id)
+		node = node->next_by_id;
+	if (node)
+		last = drop(spool, node, count);
+	pthread_mutex_unlock(&spool->lock);
+	node_free(last);
+}
+
+int spool_find(struct spool *spool, const struct spool_node *parent, const char *name,
+	uint64_t serial, struct spool_node **ret)
+{
+	int fd = openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : node_of(spool, fd, serial, ret);
+}
+
+void spool_detach(struct spool *spool, struct spool_node *node)
+{
+	WITH_LOCK(&spool->lock);
+	unhash(spool, node);
+}
+
+void spool_each(struct spool *spool, uint64_t serial,
+	void (*each)(void *arg, struct spool_node *node), void *arg)
+{
+	struct spool_node **list = NULL;
+	size_t count = 0, capacity = 0;
+
+	pthread_mutex_lock(&spool->lock);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct spool_node *n = spool->by_id[i]; n; n = n->next_by_id) {
+			if (n->serial != serial)
+				continue;
+			if (count == capacity) {
+				capacity = capacity ? 2 * capacity : 64;
+				list = xrealloc(list, capacity * sizeof(*list));
+			}
+			n->references++;
+			list[count++] = n;
+		}
+	}
+	pthread_mutex_unlock(&spool->lock);
+	for (size_t i = 0; i < count; i++) {
+		each(arg, list[i]);
+		spool_put(spool, list[i]);
+	}
+	free(list);
+}
+
+char *spool_path(struct spool *spool, const struct spool_node *node)
+{
+	char proc[SPOOL_PROC_SIZE], path[8192];
+	size_t len = strlen(spool->folder);
+	struct stat st;
+
+	ssize_t n = readlink(spool_proc(node, proc), path, sizeof(path) - 1);
+	if (n < 0 || (size_t)n >= sizeof(path) - 1)
+		return NULL;
+	path[n] = 0;
+	if (strncmp(path, spool->folder, len) != 0 || path[len] != '/')
+		return NULL;
+	/* "NAME (deleted)" may be a file's own name. */
+	if (lstat(path, &st) < 0 || st.st_ino != node->ino || st.st_dev != node->dev)
+		return NULL;
+	return xstrdup(path + len + 1);
+}
+
+int spool_stat(const struct spool_node *node, struct stat *ret)
+{
+	int asked = node->asked;
+
+	if (fstatat(node->fd, "", ret, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (asked >= 0)
+		ret->st_mode = (ret->st_mode & S_IFMT) | (mode_t)asked;
+	return 0;
+}
+
+int spool_chmod(struct spool_node *node, mode_t mode)
+{
+	char proc[SPOOL_PROC_SIZE], text[16];
+	mode_t real = spool_real_mode(mode, node->directory);
+
+	mode &= 07777;
+	if (chmod(spool_proc(node, proc), real) < 0)
+		return -errno;
+	if (real == mode) {
+		node->asked = -1;
+		removexattr(proc, MODE_ATTRIBUTE);
+		return 0;
+	}
+	node->asked = (int)mode;
+	int len = snprintf(text, sizeof(text), "%04o", mode);
+	/* A disk without attributes: the mode asked for is then known for as long as the node is. */
+	if (setxattr(proc, MODE_ATTRIBUTE, text, (size_t)len, 0) < 0 && errno != ENOTSUP)
+		return -errno;
+	return 0;
+}
+
+int spool_reopen(const struct spool_node *node, int flags)
+{
+	char proc[SPOOL_PROC_SIZE];
+	int fd = open(spool_proc(node, proc), (flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}

@@ -1,0 +1,71 @@
+/*
+ * The tree of dropped files, SPOOL/new/, as nodes that the kernel can be given.
+ *
+ * A node is an inode of the local file system, held by an O_PATH descriptor and found by (device,
+ * inode), as libfuse's passthrough does.  References are counted: the kernel's look-ups and those
+ * of running operations alike.  Any thread may call anything; the lock is never held over the disk.
+ *
+ * The daemon must always be able to read what was dropped, so a file's real mode has the owner's
+ * rights added; where that differs from the mode asked for, the latter is in `user.slurmount.mode`.
+ */
+#ifndef SLURMOUNT_SPOOL_H
+#define SLURMOUNT_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct spool;
+
+struct spool_node {
+	uint64_t id;              /* from 1, never used twice */
+	int fd;                   /* O_PATH */
+	bool directory;
+	_Atomic uint64_t serial;  /* of the draft it belongs to; 0 for the root */
+	_Atomic uint64_t top;     /* of the draft whose top directory it is, or 0 */
+	_Atomic int asked;        /* permission bits asked for, or -1: as they are */
+	/* under spool->lock */
+	dev_t dev;
+	ino_t ino;
+	uint64_t references;
+	bool hashed;              /* found by inode */
+	struct spool_node *next_by_id;
+	struct spool_node *next_by_inode;
+};
+
+/* Opens the folder, which must exist.  0 or a negative errno. */
+int spool_open(const char *folder, struct spool **ret);
+void spool_close(struct spool *spool);
+/* The root; its reference is the spool's own. */
+struct spool_node *spool_root(struct spool *spool);
+/* A node by id with a new reference, or NULL. */
+struct spool_node *spool_get(struct spool *spool, uint64_t id);
+struct spool_node *spool_ref(struct spool *spool, struct spool_node *node);
+void spool_put(struct spool *spool, struct spool_node *node);
+/* Gives up `count` references. */
+void spool_forget(struct spool *spool, uint64_t id, uint64_t count);
+
+/* The node of an entry, with a new reference; one that is new belongs to the draft `serial`.
+ * 0 or a negative errno. */
+int spool_find(struct spool *spool, const struct spool_node *parent, const char *name,
+	uint64_t serial, struct spool_node **ret);
+/* No look-up finds this node any more: the next one makes a node of another id. */
+void spool_detach(struct spool *spool, struct spool_node *node);
+/* Calls `each` with the nodes of a draft, under no lock and with a reference. */
+void spool_each(struct spool *spool, uint64_t serial,
+	void (*each)(void *arg, struct spool_node *node), void *arg);
+/* The path below the root now, the caller's to free, or NULL: it is removed, or elsewhere. */
+char *spool_path(struct spool *spool, const struct spool_node *node);
+
+/* Attributes, the mode as it was asked for. */
+int spool_stat(const struct spool_node *node, struct stat *ret);
+int spool_chmod(struct spool_node *node, mode_t mode);
+/* Opens a node's file or directory anew. A descriptor or a negative errno. */
+int spool_reopen(const struct spool_node *node, int flags);
+/* "/proc/self/fd/N", for calls that take no O_PATH descriptor. */
+#define SPOOL_PROC_SIZE 32
+const char *spool_proc(const struct spool_node *node, char buffer[SPOOL_PROC_SIZE]);
+/* The mode to make a file with, and what is to be done once it is made. */
+mode_t spool_real_mode(mode_t mode, bool directory);
+
+#endif
