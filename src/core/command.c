@@ -1,0 +1,113 @@
+#include "command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "shell.h"
+#include "slurm_text.h"
+
+#define MAX_OUTPUT (256u << 20)
+#define MAX_STDERR (64u << 10)
+
+static int make_nonce(char *nonce)
+{
+	unsigned char bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	memcpy(nonce, "slm", 3);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(nonce + 3 + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+int command_start(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline)
+{
+	struct strbuf framed AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
+
+	*command = (struct command){.cluster = cluster};
+	int r = make_nonce(command->nonce);
+	if (r < 0)
+		return r;
+	strbuf_addf(&framed, "printf '\\n%s begin\\n'\n(\n%s\n)\nprintf '\\n%s rc=%%d\\n' \"$?\"\n",
+		command->nonce, script, command->nonce);
+	shell_login_command(&line, cluster->setup, framed.data);
+	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+}
+
+static int read_stream(struct command *command, bool from_stderr, int64_t timeout_ms,
+	struct strbuf *ret)
+{
+	size_t limit = from_stderr ? MAX_STDERR : MAX_OUTPUT;
+	char buffer[32768];
+
+	for (;;) {
+		ssize_t n = remote_read(command->proc, from_stderr, buffer, sizeof(buffer),
+			clock_in(command->cluster->clock, timeout_ms));
+		if (n <= 0)
+			return (int)n;
+		if (ret->len + (size_t)n <= limit)
+			strbuf_add(ret, buffer, (size_t)n);
+		else if (!from_stderr)
+			return -EFBIG;
+	}
+}
+
+static int take_frame(struct command *command, struct command_result *ret)
+{
+	const char *body;
+	size_t len;
+
+	int r = slurm_frame_find(ret->out.data, ret->out.len, command->nonce, &body, &len,
+		&ret->status);
+	if (r < 0)
+		return r;
+	struct strbuf answer = STRBUF_INIT;
+	strbuf_add(&answer, body, len);
+	strbuf_release(&ret->out);
+	ret->out = answer;
+	return 0;
+}
+
+int command_finish(struct command *command, int64_t timeout_ms, struct command_result *ret)
+{
+	int status;
+
+	int r = remote_close_stdin(command->proc, clock_in(command->cluster->clock, timeout_ms));
+	if (r == 0 || r == -EPIPE)
+		r = read_stream(command, false, timeout_ms, &ret->out);
+	if (r == 0)
+		r = read_stream(command, true, timeout_ms, &ret->err);
+	if (r == 0)
+		remote_wait(command->proc, &status, clock_in(command->cluster->clock, timeout_ms));
+	remote_release(STEAL(command->proc));
+	return r < 0 ? r : take_frame(command, ret);
+}
+
+int command_run(const struct cluster *cluster, const char *script, const char *input,
+	size_t input_len, int64_t timeout_ms, struct command_result *ret)
+{
+	struct command command;
+
+	int r = command_start(&command, cluster, script, clock_in(cluster->clock, timeout_ms));
+	if (r < 0)
+		return r;
+	if (input_len)
+		r = remote_write(command.proc, input, input_len,
+			clock_in(cluster->clock, timeout_ms));
+	/* A script that ended early has an answer all the same. */
+	if (r < 0 && r != -EPIPE) {
+		remote_release(command.proc);
+		return r;
+	}
+	return command_finish(&command, timeout_ms, ret);
+}
+
+void command_result_release(struct command_result *result)
+{
+	strbuf_release(&result->out);
+	strbuf_release(&result->err);
+}

@@ -1,0 +1,48 @@
+/*
+ * A bash script run on the cluster, its output framed by a nonce.
+ *
+ * The frame is what makes an answer one: login shells print noise of their own, and libssh2 reports
+ * exit status 0 where the server never sent one.  No frame, no answer.
+ */
+#ifndef SLURMOUNT_COMMAND_H
+#define SLURMOUNT_COMMAND_H
+
+#include "clock.h"
+#include "remote.h"
+#include "strbuf.h"
+
+/* Where commands run; all of it outlives them. */
+struct cluster {
+	struct remote *remote;
+	const char *setup; /* the profile's line, or NULL */
+	const struct clock *clock;
+};
+
+struct command {
+	const struct cluster *cluster;
+	struct remote_proc *proc;
+	char nonce[40];
+};
+
+struct command_result {
+	int status;        /* of the script */
+	struct strbuf out; /* what it printed */
+	struct strbuf err; /* what came on stderr, the first 64 KiB */
+};
+
+#define COMMAND_RESULT_INIT ((struct command_result){.out = STRBUF_INIT, .err = STRBUF_INIT})
+#define AUTO_RESULT CLEANUP(command_result_release)
+
+/* Starts `script`; feed it with remote_write(command->proc, ...).  Blocks up to the deadline. */
+int command_start(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline);
+/* Closes its input, reads its answer, frees it; `timeout_ms` is the longest silence allowed.
+ * 0 (whatever the status), or remote.h's errors, or -EPROTO: no whole answer came, the outcome is
+ * unknown. */
+int command_finish(struct command *command, int64_t timeout_ms, struct command_result *ret);
+/* Both, with `input` (NULL: none). */
+int command_run(const struct cluster *cluster, const char *script, const char *input,
+	size_t input_len, int64_t timeout_ms, struct command_result *ret);
+void command_result_release(struct command_result *result);
+
+#endif
