@@ -1,0 +1,442 @@
+#include "draftcheck.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "err.h"
+#include "loose.h"
+#include "namdconf.h"
+#include "sbatchscript.h"
+#include "script.h"
+#include "template.h"
+
+#define CONFIG_MAX (1u << 20)
+#define SCRIPT_MAX (8u << 20)
+
+struct checker {
+	const struct draftcheck_request *request;
+	struct draftcheck *ret;
+	struct loose_walk walk;
+	struct template *template;
+	struct strbuf notes;   /* lines that hold nothing back */
+	bool has_config;
+	bool named;            /* its files are named, so that their being there says something */
+	bool by_hand;          /* only `mv` submits it */
+	bool missing, wrong;
+	const char *conf_file; /* of the NAMD configuration that is being followed */
+};
+
+/* Opens below `folder` without ever following a link out of it. */
+static int open_beneath(int folder, const char *path)
+{
+	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int draftcheck_read(int folder, const char *path, size_t limit, struct strbuf *ret)
+{
+	char buffer[16384];
+	struct stat st;
+	ssize_t n;
+	int fd AUTO_CLOSE = open_beneath(folder, path);
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
+		if (ret->len + (size_t)n > limit)
+			return -EFBIG;
+		strbuf_add(ret, buffer, (size_t)n);
+	}
+	return n < 0 ? -errno : 0;
+}
+
+static bool exists(const struct checker *c, const char *path)
+{
+	struct stat st;
+
+	if (jobspec_pairs_find(&c->ret->spec->inputs, path))
+		return true;
+	/* A folder beside loose files is a draft of its own. */
+	if (!c->request->name && strchr(path, '/'))
+		return false;
+	return fstatat(c->request->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void need(struct checker *c, const char *path, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void need(struct checker *c, const char *path, const char *format, ...)
+{
+	struct strbuf *out = &c->ret->problems;
+	va_list args;
+
+	if (exists(c, path))
+		return;
+	c->missing = true;
+	strbuf_adds(out, "missing: ");
+	strbuf_add_escaped(out, path, strlen(path));
+	strbuf_adds(out, " (named by ");
+	va_start(args, format);
+	strbuf_vaddf(out, format, args);
+	va_end(args);
+	strbuf_adds(out, "); copy it here, or name where it is under [inputs]\n");
+}
+
+static int read_source(void *arg, const char *path, struct strbuf *out)
+{
+	struct checker *c = arg;
+	const char *slash = strrchr(c->conf_file, '/');
+	AUTO_FREE char *full = xasprintf("%.*s%s", slash ? (int)(slash + 1 - c->conf_file) : 0,
+		c->conf_file, path);
+
+	return draftcheck_read(c->request->folder, full, SCRIPT_MAX, out);
+}
+
+static void check_namd_file(struct checker *c, const struct namdconf_file *f)
+{
+	const char *slash = strrchr(c->conf_file, '/');
+
+	if (f->found == NAMDCONF_UNRESOLVED) {
+		c->named = false;
+		strbuf_addf(&c->notes, "note: %s:%d: which file %s %s means is known only when NAMD runs; "
+			"see that it is there\n", f->file, f->line, f->keyword, f->path);
+		return;
+	}
+	if (f->absolute) {
+		strbuf_addf(&c->notes, "note: %s:%d: %s %s is taken to be on the cluster\n", f->file,
+			f->line, f->keyword, f->path);
+		return;
+	}
+	AUTO_FREE char *joined = xasprintf("%.*s%s", slash ? (int)(slash + 1 - c->conf_file) : 0,
+		c->conf_file, f->path);
+	AUTO_FREE char *path = jobspec_clean_path(joined);
+	if (!path) {
+		strbuf_addf(&c->notes, "note: %s:%d: %s %s is outside this draft\n", f->file, f->line,
+			f->keyword, f->path);
+	} else if (f->found == NAMDCONF_PATH) {
+		need(c, path, "%s, line %d, %s", f->file, f->line, f->keyword);
+	} else if (!exists(c, path)) {
+		c->named = false;
+		strbuf_addf(&c->notes, "note: %s:%d: %s %s is not here, and may be needed\n", f->file,
+			f->line, f->keyword, f->path);
+	}
+}
+
+static void check_namd(struct checker *c, const char *path)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct namdconf conf = {0};
+
+	if (draftcheck_read(c->request->folder, path, SCRIPT_MAX, &text) < 0)
+		return;
+	c->conf_file = path;
+	if (namdconf_scan(path, text.data, text.len, read_source, c, &conf) < 0)
+		c->named = false;
+	for (size_t i = 0; i < conf.count; i++)
+		check_namd_file(c, &conf.items[i]);
+	namdconf_release(&conf);
+}
+
+static int need_variable(void *arg, const char *variable, const char *path)
+{
+	struct checker *c = arg;
+
+	c->named = true;
+	need(c, path, "[%s] %s", c->ret->spec->template_name, variable);
+	if (strncmp(c->ret->spec->template_name, "namd", 4) == 0 &&
+		strcmp(variable, "configuration") == 0)
+		check_namd(c, path);
+	return 0;
+}
+
+static void check_template(struct checker *c)
+{
+	struct jobspec_pairs values = {0};
+	struct jobspec *spec = c->ret->spec;
+
+	if (template_find(spec->template_name, NULL, &c->template, &c->ret->problems) < 0 ||
+		template_check(c->template, &spec->variables, &values, &c->ret->problems) < 0)
+		c->wrong = true;
+	else
+		template_files(c->template, &values, need_variable, c);
+	jobspec_pairs_free(&values);
+}
+
+static void check_script(struct checker *c)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct jobspec *spec = c->ret->spec;
+	struct sbatchscript script;
+
+	need(c, spec->script, "[job] script");
+	if (draftcheck_read(c->request->folder, spec->script, SCRIPT_MAX, &text) < 0)
+		return;
+	sbatchscript_parse(text.data, text.len, &script);
+	c->ret->body_line = xstrdup(script.interpreter);
+	if (script.crlf || script.has_nul) {
+		c->wrong = true;
+		strbuf_addf(&c->ret->problems, "%s: %s\n", spec->script, script.crlf ?
+			"its lines end as on DOS, which Slurm refuses; run dos2unix on it" :
+			"it holds a NUL byte, which Slurm refuses");
+	}
+	for (size_t i = 0; i < script.ignored_count; i++)
+		strbuf_addf(&c->notes, "note: %s:%d: this #SBATCH line comes after the first command, "
+			"where Slurm ignores it\n", spec->script, script.ignored[i]);
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	if (sbatchscript_apply(spec, &script, &why) < 0) {
+		c->wrong = true;
+		strbuf_addf(&c->ret->problems, "%s: %s", spec->script, why.data);
+	}
+	sbatchscript_release(&script);
+}
+
+/* [job] names nothing to run: it is the one batch script at the top, if there is one. */
+static void choose_script(struct checker *c)
+{
+	struct jobspec *spec = c->ret->spec;
+
+	if (c->walk.scripts == 1) {
+		spec->kind = JOBSPEC_SCRIPT;
+		spec->script = xstrdup(c->walk.script);
+		return;
+	}
+	if (c->walk.scripts > 1) {
+		c->wrong = true;
+		strbuf_adds(&c->ret->problems, "several files here are batch scripts; say in config.ini "
+			"which one is to run: [job] script = NAME\n");
+	} else if (c->has_config && c->ret->config.len) {
+		c->wrong = true;
+		strbuf_adds(&c->ret->problems, "config.ini: [job] names nothing to run; allowed: "
+			"command, script or template, or one batch script beside it\n");
+	} else {
+		c->missing = true;
+		strbuf_adds(&c->ret->problems, c->has_config ? "config.ini is empty so far\n" :
+			"missing: config.ini (or one batch script with #SBATCH lines)\n");
+	}
+}
+
+static void read_config(struct checker *c)
+{
+	struct draftcheck *d = c->ret;
+
+	int r = draftcheck_read(c->request->folder, "config.ini", CONFIG_MAX, &d->config);
+	if (r == 0) {
+		c->has_config = true;
+		d->config_valid = jobspec_parse(d->config.data, d->config.len, &d->spec,
+			&d->problems) == 0;
+		c->wrong = !d->config_valid;
+	} else if (r != -ENOENT) {
+		c->has_config = c->wrong = true;
+		strbuf_addf(&d->problems, "config.ini: it must be an ordinary file of at most 128 KiB: "
+			"%s\n", strerror(-r));
+	}
+	if (!d->spec)
+		d->spec = jobspec_new();
+}
+
+static void check_names(struct checker *c)
+{
+	const char *name = c->request->name;
+	struct strbuf *out = &c->ret->problems;
+
+	if (name && !c->ret->spec->name && jobspec_check_name(name) < 0) {
+		c->by_hand = true;
+		strbuf_adds(out, "the folder's name cannot be a job's; allowed: letters, digits, and . _ - "
+			"inside, at most 64; rename it, set [job] name, or give a name with mv\n");
+	}
+	if (c->walk.reserved) {
+		c->wrong = true;
+		strbuf_adds(out, ".slurmount: this name is reserved; rename it\n");
+	}
+	if (c->walk.leaving.len)
+		strbuf_addf(&c->notes, "note: these links leave the draft and mean nothing on the cluster "
+			"unless the target is there:\n%s", c->walk.leaving.data);
+	if (c->walk.left_out.len)
+		strbuf_addf(&c->notes, "note: no part of the job:\n%s", c->walk.left_out.data);
+	if (c->walk.transfers.len) {
+		c->ret->transfer = true;
+		strbuf_addf(out, "still under way:\n%s", c->walk.transfers.data);
+	}
+}
+
+/* What config.ini may ask for and this version cannot do: to run the job without it would be worse
+ * than not to run it. */
+static void refuse_unsupported(struct checker *c)
+{
+	const struct jobspec *spec = c->ret->spec;
+
+	if (spec->after) {
+		c->wrong = true;
+		strbuf_adds(&c->ret->problems, "config.ini: after: waiting for another job is not supported "
+			"yet; drop this one when the other has COMPLETED\n");
+	}
+	if (spec->inputs.count) {
+		c->wrong = true;
+		strbuf_addf(&c->ret->problems, "config.ini:%d: [inputs]: files of other jobs or of the "
+			"cluster are not supported yet; put the file into the draft\n",
+			spec->inputs.items[0].line);
+	}
+}
+
+static void check_files(struct checker *c)
+{
+	struct jobspec *spec = c->ret->spec;
+
+	if (spec->kind == JOBSPEC_NONE && !c->wrong)
+		choose_script(c);
+	if (spec->kind == JOBSPEC_SCRIPT)
+		check_script(c);
+	if (spec->kind == JOBSPEC_TEMPLATE)
+		check_template(c);
+	for (char **f = spec->files; f && *f; f++) {
+		c->named = true;
+		need(c, *f, "[job] files");
+	}
+}
+
+static void render(struct checker *c)
+{
+	struct draftcheck *d = c->ret;
+	const char *name = d->spec->name ? d->spec->name : c->request->name;
+	AUTO_FREE char *workdir = xasprintf("/scratch/.../%s", name ? name : "job");
+	struct script_place place = {.uuid = "00000000-0000-0000-0000-000000000000",
+		.name = name ? name : "job", .workdir = workdir, .records = "/scratch/.../.slurmount",
+		.template = c->template};
+
+	if (script_render(d->spec, &place, d->body_line, &d->preview, &d->problems) < 0) {
+		c->wrong = true;
+		strbuf_reset(&d->preview);
+	}
+}
+
+static void say_how(struct checker *c)
+{
+	struct draftcheck *d = c->ret;
+	const char *name = c->request->name;
+
+	if (d->verdict == DRAFT_READY)
+		strbuf_addf(&d->problems, "nothing: this draft is submitted by itself after %g s of "
+			"quiet\n", (double)d->settle_ms / 1000);
+	if (d->verdict != DRAFT_MANUAL)
+		return;
+	if (c->request->held)
+		strbuf_addf(&d->problems, "held: %s\n", c->request->held);
+	if (name)
+		strbuf_addf(&d->problems, "nothing is wrong; to submit it: mv jobs/new/%s jobs/%s\n", name,
+			d->spec->name ? d->spec->name : name);
+	else
+		strbuf_adds(&d->problems, "nothing is wrong; loose files are submitted only by themselves: "
+			"remove submit = manual, or move them into a folder\n");
+}
+
+void draftcheck_run(const struct draftcheck_request *request, struct draftcheck *ret)
+{
+	struct checker c = {.request = request, .ret = ret, .notes = STRBUF_INIT};
+
+	*ret = (struct draftcheck){.problems = STRBUF_INIT, .preview = STRBUF_INIT,
+		.config = STRBUF_INIT, .left_out = STRBUF_INIT, .loose = STRBUF_INIT};
+	loose_walk(request->folder, !request->name, &c.walk);
+	read_config(&c);
+	check_names(&c);
+	refuse_unsupported(&c);
+	check_files(&c);
+	jobspec_add_defaults(ret->spec, request->profile->defaults);
+	if (!c.wrong && ret->spec->kind != JOBSPEC_NONE)
+		render(&c);
+	c.by_hand = c.by_hand || ret->spec->manual || request->held || (request->name && !c.has_config);
+	if (c.wrong)
+		ret->verdict = DRAFT_INVALID;
+	else if (c.missing || ret->transfer || ret->spec->kind == JOBSPEC_NONE)
+		ret->verdict = DRAFT_INCOMPLETE;
+	else
+		ret->verdict = c.by_hand ? DRAFT_MANUAL : DRAFT_READY;
+	ret->settle_ms = (int64_t)(1000 * (c.named ? request->profile->settle :
+		request->profile->settle_unnamed));
+	ret->sums = c.walk.sums;
+	ret->transfer = ret->transfer && !c.missing && !c.wrong;
+	say_how(&c);
+	strbuf_add(&ret->problems, c.notes.data, c.notes.len);
+	strbuf_add(&ret->left_out, c.walk.left_out.data, c.walk.left_out.len);
+	strbuf_add(&ret->loose, c.walk.names.data, c.walk.names.len);
+	strbuf_release(&c.notes);
+	loose_walk_release(&c.walk);
+	ret->template = c.template;
+}
+
+void draftcheck_release(struct draftcheck *check)
+{
+	strbuf_release(&check->problems);
+	strbuf_release(&check->preview);
+	strbuf_release(&check->config);
+	strbuf_release(&check->left_out);
+	strbuf_release(&check->loose);
+	jobspec_free(check->spec);
+	free(check->body_line);
+	template_free(check->template);
+}
+
+static int hash_file(int folder, const char *path, char hex[65])
+{
+	AUTO_FREE char *buffer = xmalloc(1 << 20);
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	unsigned int len = 0;
+	ssize_t n = -1;
+	int fd AUTO_CLOSE = open_beneath(folder, path);
+
+	if (fd < 0)
+		return fd;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
+		while ((n = read(fd, buffer, 1 << 20)) > 0)
+			EVP_DigestUpdate(context, buffer, (size_t)n);
+	if (n == 0)
+		EVP_DigestFinal_ex(context, digest, &len);
+	EVP_MD_CTX_free(context);
+	for (unsigned i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	return n < 0 ? -EIO : 0;
+}
+
+int draftcheck_sums(int folder, struct strbuf *why)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	char *rest = NULL, hex[65];
+	int result = 0;
+
+	int r = draftcheck_read(folder, "SHA256SUMS", SCRIPT_MAX, &text);
+	if (r < 0) {
+		strbuf_addf(why, "SHA256SUMS: %s\n", strerror(-r));
+		return -EPERM;
+	}
+	for (char *line = strtok_r(text.data, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+		const char *what = NULL;
+		AUTO_FREE char *path = NULL;
+
+		if (strspn(line, "0123456789abcdefABCDEF") != 64 || !strchr(" \t", line[64]) || !line[64])
+			what = "is no line of sha256sum's";
+		else if (!(path = jobspec_clean_path(line + 65 + (line[65] == '*' || line[65] == ' '))))
+			what = "is outside this draft";
+		else if ((r = hash_file(folder, path, hex)) < 0)
+			what = strerror(-r);
+		else if (strncasecmp(hex, line, 64) != 0)
+			what = "has another SHA-256 than SHA256SUMS says; copy it again";
+		if (!what)
+			continue;
+		result = -EPERM;
+		strbuf_adds(why, "SHA256SUMS: ");
+		strbuf_add_escaped(why, path ? path : line, strlen(path ? path : line));
+		strbuf_addf(why, ": %s\n", what);
+	}
+	return result;
+}

@@ -1,0 +1,408 @@
+#include "engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobfile.h"
+#include "jobstate.h"
+#include "log.h"
+
+/* ---- messages ---- */
+
+void engine_post(struct engine *e, engine_fn run, void *arg)
+{
+	struct message *message = xcalloc(1, sizeof(*message));
+
+	message->run = run;
+	message->arg = arg;
+	WITH_LOCK(&e->lock);
+	*e->last = message;
+	e->last = &message->next;
+	pthread_cond_signal(&e->wake);
+}
+
+bool engine_ending(struct engine *e)
+{
+	WITH_LOCK(&e->lock);
+	return e->ending;
+}
+
+static void wait_until(struct engine *e, int64_t next_ms)
+{
+	if (next_ms == CLOCK_NEVER) {
+		pthread_cond_wait(&e->wake, &e->lock);
+		return;
+	}
+	int64_t left = next_ms - clock_mono_ms(e->clock);
+	if (left <= 0)
+		return;
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += left / 1000;
+	until.tv_nsec += left % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(&e->wake, &e->lock, &until);
+}
+
+/* All queued messages, or none after a wait until `next_ms`; false: it is the end. */
+static bool take_messages(struct engine *e, int64_t next_ms, struct message **ret)
+{
+	WITH_LOCK(&e->lock);
+	if (!e->first && !e->ending)
+		wait_until(e, next_ms);
+	*ret = e->first;
+	e->first = NULL;
+	e->last = &e->first;
+	return *ret || !e->ending;
+}
+
+static void run_messages(struct engine *e, struct message *message)
+{
+	while (message) {
+		struct message *next = message->next;
+
+		message->run(e, message->arg);
+		free(message);
+		message = next;
+	}
+}
+
+static void *engine_thread(void *arg)
+{
+	struct engine *e = arg;
+	struct message *messages;
+	int64_t next_ms = 0;
+
+	while (take_messages(e, next_ms, &messages)) {
+		run_messages(e, messages);
+		next_ms = CLOCK_NEVER;
+		if (engine_ending(e))
+			continue;
+		int64_t now_ms = clock_mono_ms(e->clock);
+		intake_tick(e, now_ms, &next_ms);
+		if (!e->online)
+			continue;
+		probe_tick(e, now_ms, &next_ms);
+		pipeline_tick(e, now_ms, &next_ms);
+		watch_tick(e, now_ms, &next_ms);
+	}
+	return NULL;
+}
+
+/* ---- tracks ---- */
+
+static size_t track_position(struct engine *e, uint64_t serial)
+{
+	size_t low = 0, high = e->track_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (e->tracks[middle].serial < serial)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct track *engine_track(struct engine *e, uint64_t serial)
+{
+	size_t at = track_position(e, serial);
+
+	return at < e->track_count && e->tracks[at].serial == serial ? &e->tracks[at] : NULL;
+}
+
+struct track *engine_add_track(struct engine *e, uint64_t serial)
+{
+	size_t at = track_position(e, serial);
+
+	if (at < e->track_count && e->tracks[at].serial == serial)
+		return &e->tracks[at];
+	if (e->track_count == e->track_capacity) {
+		e->track_capacity = e->track_capacity ? 2 * e->track_capacity : 64;
+		e->tracks = xrealloc(e->tracks, e->track_capacity * sizeof(*e->tracks));
+	}
+	memmove(e->tracks + at + 1, e->tracks + at, (e->track_count - at) * sizeof(*e->tracks));
+	e->track_count++;
+	e->tracks[at] = (struct track){.serial = serial};
+	return &e->tracks[at];
+}
+
+void engine_drop_track(struct engine *e, uint64_t serial)
+{
+	struct track *track = engine_track(e, serial);
+
+	if (!track)
+		return;
+	size_t at = (size_t)(track - e->tracks);
+	e->track_count--;
+	memmove(track, track + 1, (e->track_count - at) * sizeof(*track));
+}
+
+void engine_pause(struct engine *e, struct track *track)
+{
+	int64_t pause = INT64_C(1000) << (track->failures < 9 ? track->failures : 9);
+
+	if (pause > 300000)
+		pause = 300000;
+	track->failures++;
+	track->due_ms = clock_mono_ms(e->clock) + pause * 3 / 4 + random() % (pause / 2);
+}
+
+/* ---- versions of a job ---- */
+
+struct job *engine_edit(struct engine *e, uint64_t serial)
+{
+	AUTO_JOB struct job *latest = model_latest(e->model, serial);
+
+	return latest ? job_copy(latest) : NULL;
+}
+
+int engine_commit(struct engine *e, struct job *now, const char *log, ...)
+{
+	AUTO_JOB struct job *before = model_latest(e->model, now->serial);
+	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
+	int64_t real_ns = clock_real_ns(e->clock);
+	va_list args;
+
+	if (log) {
+		va_start(args, log);
+		strbuf_vaddf(&line, log, args);
+		va_end(args);
+	}
+	jobfile_touch(before, now, real_ns);
+	if (log)
+		now->file_ns[JOB_FILE_LOG] = real_ns;
+	int r = store_update(e->store, now, log ? line.data : NULL, real_ns);
+	if (r < 0) {
+		log_error("%s: its state cannot be written to the database: %s", now->name,
+			strerror(-r));
+		job_unref(now);
+		return r;
+	}
+	model_publish(e->model, now);
+	return 0;
+}
+
+/* ---- start and end ---- */
+
+static void take_up(void *arg, struct job *job)
+{
+	struct engine *e = arg;
+	enum jobstate_class class = jobstate_class(job->state);
+
+	if ((class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")) ||
+		class == JOBSTATE_ACTIVE) {
+		struct track *track = engine_add_track(e, job->serial);
+
+		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT : STEP_STAGE;
+	}
+	model_publish(e->model, job);
+}
+
+int engine_new(const struct engine_config *config, struct engine **ret, struct strbuf *why)
+{
+	struct engine *e = xcalloc(1, sizeof(*e));
+	pthread_condattr_t monotonic;
+
+	e->profile = config->profile;
+	e->clock = config->clock;
+	e->store = config->store;
+	e->model = config->model;
+	e->cluster = (struct cluster){.remote = config->remote, .setup = config->profile->setup,
+		.clock = config->clock};
+	e->last = &e->first;
+	e->interval_ms = (int64_t)config->profile->sync_interval * 1000;
+	e->connection.since_ns = clock_real_ns(e->clock);
+	snprintf(e->connection.text, sizeof(e->connection.text), "not connected yet");
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	srandom((unsigned)clock_real_ns(e->clock) ^ (unsigned)getpid());
+	model_set_connection(e->model, &e->connection);
+	int r = store_load(e->store, take_up, e);
+	if (r < 0) {
+		strbuf_addf(why, "the jobs cannot be read from the database: %s", strerror(-r));
+		engine_free(e);
+		return r;
+	}
+	*ret = e;
+	return 0;
+}
+
+int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
+{
+	sigset_t all, before;
+
+	e->drafts = drafts;
+	int r = intake_finish_moves(e, why);
+	if (r < 0)
+		return r;
+	e->stage_lane = lane_new("stage", 2);
+	e->submit_lane = lane_new("submit", 1);
+	e->query_lane = lane_new("query", 1);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (e->stage_lane && e->submit_lane && e->query_lane)
+		e->running = pthread_create(&e->thread, NULL, engine_thread, e) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (e->running)
+		return 0;
+	strbuf_adds(why, "no more threads can be started");
+	return -EAGAIN;
+}
+
+void engine_stop(struct engine *e)
+{
+	if (!e->running)
+		return;
+	remote_abort(e->cluster.remote);
+	/* The lanes first: what they report must still find the thread. */
+	lane_free(STEAL(e->stage_lane));
+	lane_free(STEAL(e->submit_lane));
+	lane_free(STEAL(e->query_lane));
+	pthread_mutex_lock(&e->lock);
+	e->ending = true;
+	pthread_cond_signal(&e->wake);
+	pthread_mutex_unlock(&e->lock);
+	pthread_join(e->thread, NULL);
+	e->running = false;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	lane_free(e->stage_lane);
+	lane_free(e->submit_lane);
+	lane_free(e->query_lane);
+	free(e->tracks);
+	free(e->scratch);
+	free(e->records);
+	free(e->user);
+	pthread_cond_destroy(&e->wake);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}
+
+/* ---- requests from other threads ---- */
+
+struct request {
+	uint64_t serial;
+	char *text;
+	size_t len;
+	int (*act)(struct engine *e, const struct request *request);
+	engine_done_fn done;
+	void *arg;
+};
+
+static void serve(struct engine *e, void *arg)
+{
+	struct request *request = arg;
+
+	int r = engine_ending(e) ? -ESHUTDOWN : request->act(e, request);
+	request->done(request->arg, r);
+	free(request->text);
+	free(request);
+}
+
+static void ask(struct engine *e, struct request request)
+{
+	struct request *copy = xmalloc(sizeof(*copy));
+
+	*copy = request;
+	engine_post(e, serve, copy);
+}
+
+static int act_submit(struct engine *e, const struct request *request)
+{
+	return intake_submit(e, request->serial, request->text);
+}
+
+static int act_remove(struct engine *e, const struct request *request)
+{
+	return verb_remove(e, request->serial);
+}
+
+static int act_ctl(struct engine *e, const struct request *request)
+{
+	return verb_run(e, request->serial, request->text);
+}
+
+static int act_set_config(struct engine *e, const struct request *request)
+{
+	return verb_set_config(e, request->serial, request->text, request->len);
+}
+
+void engine_submit(struct engine *e, uint64_t serial, const char *name, engine_done_fn done,
+	void *arg)
+{
+	ask(e, (struct request){serial, xstrdup(name), strlen(name), act_submit, done, arg});
+}
+
+void engine_remove(struct engine *e, uint64_t serial, engine_done_fn done, void *arg)
+{
+	ask(e, (struct request){serial, NULL, 0, act_remove, done, arg});
+}
+
+void engine_ctl(struct engine *e, uint64_t serial, const char *verb, engine_done_fn done, void *arg)
+{
+	ask(e, (struct request){serial, xstrdup(verb), strlen(verb), act_ctl, done, arg});
+}
+
+void engine_set_config(struct engine *e, uint64_t serial, const char *text, size_t len,
+	engine_done_fn done, void *arg)
+{
+	ask(e, (struct request){serial, xstrndup(text, len), len, act_set_config, done, arg});
+}
+
+static void look_at_drafts(struct engine *e, void *arg)
+{
+	(void)arg;
+	e->drafts_ms = 0;
+}
+
+void engine_drafts_changed(void *arg)
+{
+	engine_post(arg, look_at_drafts, NULL);
+}
+
+struct state_news {
+	enum remote_state state;
+	char *text;
+};
+
+static void take_state(struct engine *e, void *arg)
+{
+	struct state_news *news = arg;
+
+	e->online = news->state == REMOTE_ONLINE;
+	if (e->connection.state != (int)news->state)
+		e->connection.since_ns = clock_real_ns(e->clock);
+	e->connection.state = news->state;
+	snprintf(e->connection.text, sizeof(e->connection.text), "%s", news->text);
+	model_set_connection(e->model, &e->connection);
+	for (size_t i = 0; e->online && i < e->track_count; i++)
+		e->tracks[i].due_ms = 0;
+	free(news->text);
+	free(news);
+}
+
+void engine_remote_changed(void *arg, enum remote_state state, const char *text)
+{
+	struct state_news *news = xmalloc(sizeof(*news));
+
+	*news = (struct state_news){state, xstrdup(text ? text : "")};
+	engine_post(arg, take_state, news);
+}

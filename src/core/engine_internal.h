@@ -1,0 +1,119 @@
+/*
+ * What the engine's own files share.  Everything here is the engine thread's alone, unless its
+ * comment says otherwise: lanes get copies of what they need and report back by engine_post().
+ */
+#ifndef SLURMOUNT_ENGINE_INTERNAL_H
+#define SLURMOUNT_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "command.h"
+#include "engine.h"
+#include "lane.h"
+
+enum step {
+	STEP_STAGE,  /* inputs are to be brought to the cluster */
+	STEP_SUBMIT, /* sbatch is to be run, or its outcome to be learned */
+	STEP_WATCH,  /* Slurm has it: the state queries tell */
+};
+
+/* A job that is not at its end.  Jobs that are have none, so a cycle costs what is active. */
+struct track {
+	uint64_t serial;
+	enum step step;
+	bool busy;             /* a lane works on it */
+	bool cancel_sent;
+	int64_t due_ms;        /* not before */
+	unsigned failures;     /* in a row, for the pauses */
+	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
+	int64_t empty_ms;      /* first time that no trace of a taken attempt was found; 0: none */
+};
+
+typedef void (*engine_fn)(struct engine *engine, void *arg);
+
+struct message {
+	struct message *next;
+	engine_fn run;
+	void *arg;
+};
+
+struct engine {
+	const struct profile *profile;
+	const struct clock *clock;
+	struct store *store;
+	struct model *model;
+	struct drafts *drafts;
+	struct cluster cluster;
+
+	pthread_t thread;
+	bool running;              /* the thread was started */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct message *first;     /* lock */
+	struct message **last;     /* lock */
+	bool ending;               /* lock */
+
+	struct lane *stage_lane;
+	struct lane *submit_lane;
+	struct lane *query_lane;
+
+	struct track *tracks;      /* by serial */
+	size_t track_count;
+	size_t track_capacity;
+
+	struct connection connection;
+	bool online;
+	bool probing;
+	int64_t probe_ms;          /* no sooner than this */
+	char *scratch;             /* absolute, on the cluster; NULL until it was asked */
+	char *records;
+	char *user;                /* the login name there */
+
+	bool submitting;           /* a batch is under way */
+	bool syncing;
+	bool sweeping;             /* directories of removed jobs are being deleted */
+	int64_t sync_ms;           /* the last query was sent; 0: none */
+	int64_t interval_ms;       /* until the next, growing while nothing changes */
+	int64_t drafts_ms;         /* when to look at the drafts again */
+};
+
+/* Any thread.  Runs run(engine, arg) in the engine's thread; messages still queued at the end are
+ * run, too, with engine_ending() true. */
+void engine_post(struct engine *e, engine_fn run, void *arg);
+bool engine_ending(struct engine *e);
+
+struct track *engine_track(struct engine *e, uint64_t serial);
+struct track *engine_add_track(struct engine *e, uint64_t serial);
+void engine_drop_track(struct engine *e, uint64_t serial);
+/* A pause that grows with the track's failures, jittered: 1 s doubling up to 5 min. */
+void engine_pause(struct engine *e, struct track *track);
+
+/* A copy of the newest version, to change and commit; NULL where the job is gone. */
+struct job *engine_edit(struct engine *e, uint64_t serial);
+/* Persists, then publishes `now` (takes it over), with a line for its log (NULL: none).  On failure
+ * nothing is published and the error is returned. */
+int engine_commit(struct engine *e, struct job *now, const char *log, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* pipeline.c: one job from its intent to its Slurm id. */
+void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how);
+void pipeline_reject(struct engine *e, uint64_t serial, const char *error);
+void pipeline_cancelled(struct engine *e, uint64_t serial);
+/* intake.c: a draft becomes a job. */
+void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+int intake_submit(struct engine *e, uint64_t serial, const char *name);
+int intake_finish_moves(struct engine *e, struct strbuf *why);
+/* verbs.c: what ctl, rmdir and a mended config.ini ask for. */
+int verb_run(struct engine *e, uint64_t serial, const char *verb);
+int verb_remove(struct engine *e, uint64_t serial);
+int verb_set_config(struct engine *e, uint64_t serial, const char *text, size_t len);
+void verb_send_cancel(struct engine *e, const struct job *job);
+void verb_sweep(struct engine *e);
+/* probe.c: what the cluster is like. */
+void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* watch.c: states. */
+void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+
+#endif

@@ -1,0 +1,151 @@
+/* A draft becomes a job: sealed, its intent persisted, its bytes moved. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobspec.h"
+#include "log.h"
+
+#define AT_ONCE 64
+
+static int make_uuid(char uuid[JOB_UUID_SIZE])
+{
+	unsigned char b[16];
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		return -EIO;
+	b[6] = (b[6] & 0x0f) | 0x40;
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(uuid, JOB_UUID_SIZE,
+		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		b[15]);
+	return 0;
+}
+
+/* The first free name: itself, then -2, -3, ...; loose files without a name count from -1. */
+static char *free_name(struct engine *e, const char *wanted, bool numbered)
+{
+	char *name = numbered ? xasprintf("%s-1", wanted) : xstrdup(wanted);
+
+	for (unsigned n = 2; model_name_taken(e->model, name); n++) {
+		free(name);
+		/* A long name gives way to its number. */
+		name = xasprintf("%.*s-%u", JOB_NAME_MAX - 8, wanted, n);
+	}
+	return name;
+}
+
+static int commit_intent(struct engine *e, const struct sealed_draft *sealed, const char *name,
+	char uuid[JOB_UUID_SIZE])
+{
+	struct job *job = job_new();
+
+	int r = make_uuid(uuid);
+	if (r < 0) {
+		job_unref(job);
+		return r;
+	}
+	job->serial = sealed->serial;
+	memcpy(job->uuid, uuid, JOB_UUID_SIZE);
+	strcpy(job->state, "STAGING");
+	job->attempt = 1;
+	job_set(&job->name, name);
+	job->created_ns = clock_real_ns(e->clock);
+	job->config_size = sealed->config_len;
+	r = store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft,
+		sealed->loose, sealed->loose_len);
+	if (r < 0) {
+		job_unref(job);
+		return r;
+	}
+	/* The intent is durable: whatever fails from here on, this draft is this job and no other. */
+	struct job *kept = job_ref(job);
+	if (engine_commit(e, job, "accepted as %s%s%s", name,
+		sealed->left_out.len ? "; left out: " : "", sealed->left_out.data) < 0)
+		model_publish(e->model, STEAL(kept));
+	job_unref(kept);
+	return 0;
+}
+
+/* Takes over `sealed`. */
+static int make_job(struct engine *e, struct sealed_draft *sealed, const char *name)
+{
+	char uuid[JOB_UUID_SIZE];
+	uint64_t serial = sealed->serial;
+
+	int r = commit_intent(e, sealed, name, uuid);
+	if (r < 0) {
+		drafts_unseal(e->drafts, sealed);
+		return r;
+	}
+	/* The intent stands: a move that fails now is finished at the next start. */
+	r = drafts_move(e->drafts, sealed, uuid);
+	if (r < 0)
+		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
+	engine_add_track(e, serial)->step = STEP_STAGE;
+	return 0;
+}
+
+int intake_submit(struct engine *e, uint64_t serial, const char *name)
+{
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	struct sealed_draft *sealed;
+
+	int r = jobspec_check_name(name);
+	if (r < 0)
+		return r;
+	if (model_name_taken(e->model, name))
+		return -EEXIST;
+	r = drafts_seal(e->drafts, serial, true, &sealed, &why);
+	return r < 0 ? r : make_job(e, sealed, name);
+}
+
+void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
+{
+	uint64_t serials[AT_ONCE];
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+
+	if (now_ms >= e->drafts_ms) {
+		size_t n = drafts_ready(e->drafts, serials, AT_ONCE, &e->drafts_ms);
+
+		for (size_t i = 0; i < n; i++) {
+			struct sealed_draft *sealed;
+
+			if (drafts_seal(e->drafts, serials[i], false, &sealed, &why) < 0)
+				continue;
+			AUTO_FREE char *name = free_name(e, sealed->suggested_name,
+				!sealed->draft && !(sealed->spec && sealed->spec->name));
+			make_job(e, sealed, name);
+		}
+		if (n == AT_ONCE)
+			e->drafts_ms = now_ms;
+	}
+	if (e->drafts_ms < *next_ms)
+		*next_ms = e->drafts_ms;
+}
+
+int intake_finish_moves(struct engine *e, struct strbuf *why)
+{
+	for (size_t i = 0; i < e->track_count; i++) {
+		AUTO_JOB struct job *job = model_latest(e->model, e->tracks[i].serial);
+		AUTO_FREE char *draft = NULL;
+		AUTO_FREE char *loose = NULL;
+		size_t loose_len = 0;
+
+		if (!job || job->staged)
+			continue;
+		int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
+		if (r == 0)
+			r = drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+		if (r < 0) {
+			strbuf_addf(why, "%s: its files cannot be taken up again: %s", job->name,
+				strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}

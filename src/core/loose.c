@@ -1,0 +1,478 @@
+#include "loose.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "draftcheck.h"
+#include "err.h"
+#include "log.h"
+#include "sbatchscript.h"
+
+#define DEPTH_MAX 100
+/* #SBATCH lines stand at the top: more of a script need not be read to know it for one. */
+#define SCRIPT_HEAD 65536
+
+bool draftcheck_dropping(const char *name)
+{
+	static const char *const patterns[] = {".*.sw[a-p]", ".sw[a-p]", "*~", ".#*", "#*#",
+		".~lock*", ".DS_Store", "._*", "Thumbs.db", "4913"};
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	return false;
+}
+
+bool draftcheck_transfer(const char *name)
+{
+	static const char *const patterns[] = {"?*.part", "?*.filepart", "?*.crdownload",
+		".goutputstream-*", ".nfs*", "*.partial", ".~tmp~", ".rsync-partial"};
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	/* rsync's .NAME.XXXXXX */
+	const char *dot = strrchr(name, '.');
+	if (*name != '.' || !dot || dot <= name + 1 || strlen(dot + 1) != 6)
+		return false;
+	return strspn(dot + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") ==
+		6;
+}
+
+static bool leaves(const char *path, const char *target)
+{
+	int depth = 0;
+
+	if (*target == '/')
+		return true;
+	for (const char *p = path; (p = strchr(p, '/')); p++)
+		depth++;
+	while (*target) {
+		size_t len = strcspn(target, "/");
+
+		if (len == 2 && strncmp(target, "..", 2) == 0)
+			depth--;
+		else if (len && !(len == 1 && *target == '.'))
+			depth++;
+		if (depth < 0)
+			return true;
+		target += len + (target[len] == '/');
+	}
+	return false;
+}
+
+static void note_link(int folder, const char *name, const char *path, struct loose_walk *walk)
+{
+	char target[4096];
+	ssize_t n = readlinkat(folder, name, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return;
+	target[n] = 0;
+	if (!leaves(path, target))
+		return;
+	strbuf_add_escaped(&walk->leaving, path, strlen(path));
+	strbuf_adds(&walk->leaving, " -> ");
+	strbuf_add_escaped(&walk->leaving, target, (size_t)n);
+	strbuf_addc(&walk->leaving, '\n');
+}
+
+static void note_script(int folder, const char *name, struct loose_walk *walk)
+{
+	AUTO_FREE char *head = xmalloc(SCRIPT_HEAD);
+	struct sbatchscript script;
+	int fd AUTO_CLOSE = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, SCRIPT_HEAD, 0);
+	if (n < 2 || head[0] != '#' || head[1] != '!')
+		return;
+	sbatchscript_parse(head, (size_t)n, &script);
+	if (script.is_batch && !walk->scripts++)
+		walk->script = xstrdup(name);
+	sbatchscript_release(&script);
+}
+
+static void note_top(int folder, const char *name, mode_t type, struct loose_walk *walk)
+{
+	if (strcmp(name, ".slurmount") == 0)
+		walk->reserved = true;
+	if (!S_ISDIR(type))
+		strbuf_add(&walk->names, name, strlen(name) + 1);
+	if (!S_ISREG(type) || draftcheck_dropping(name))
+		return;
+	if (strcmp(name, "SHA256SUMS") == 0)
+		walk->sums = true;
+	note_script(folder, name, walk);
+}
+
+static void walk_folder(int folder, const char *prefix, int depth, bool loose,
+	struct loose_walk *walk)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir AUTO_CLOSEDIR = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *name = entry->d_name;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (loose && S_ISDIR(st.st_mode)))
+			continue;
+		AUTO_FREE char *path = xasprintf("%s%s", prefix, name);
+		if (!depth)
+			note_top(fd, name, st.st_mode, walk);
+		if (draftcheck_transfer(name)) {
+			strbuf_add_escaped(&walk->transfers, path, strlen(path));
+			strbuf_addc(&walk->transfers, '\n');
+		} else if (draftcheck_dropping(name) && !S_ISDIR(st.st_mode)) {
+			strbuf_add_escaped(&walk->left_out, path, strlen(path));
+			strbuf_addc(&walk->left_out, '\n');
+			continue;
+		}
+		if (S_ISLNK(st.st_mode))
+			note_link(fd, name, path, walk);
+		if (S_ISREG(st.st_mode))
+			walk->files++;
+		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
+			AUTO_FREE char *below = xasprintf("%s/", path);
+			int sub AUTO_CLOSE = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+			if (sub >= 0)
+				walk_folder(sub, below, depth + 1, false, walk);
+		}
+	}
+}
+
+void loose_walk(int folder, bool loose, struct loose_walk *ret)
+{
+	*ret = (struct loose_walk){.left_out = STRBUF_INIT, .transfers = STRBUF_INIT,
+		.leaving = STRBUF_INIT, .names = STRBUF_INIT};
+	walk_folder(folder, "", 0, loose, ret);
+}
+
+void loose_walk_release(struct loose_walk *walk)
+{
+	strbuf_release(&walk->left_out);
+	strbuf_release(&walk->transfers);
+	strbuf_release(&walk->leaving);
+	strbuf_release(&walk->names);
+	free(walk->script);
+}
+
+/* Goes through a folder; `all` deletes everything, else droppings only. */
+static int delete_in(int parent, const char *name, bool all, int depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir AUTO_CLOSEDIR = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int result = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		struct stat st;
+		int r = 0;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode)) {
+			r = depth < 4 * DEPTH_MAX ? delete_in(fd, entry->d_name, all, depth + 1) : -ELOOP;
+			if (all && unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0)
+				r = -errno;
+		} else if (all || draftcheck_dropping(entry->d_name)) {
+			r = unlinkat(fd, entry->d_name, 0) < 0 ? -errno : 0;
+		}
+		if (r < 0)
+			result = r;
+	}
+	return result;
+}
+
+void loose_sweep(int folder)
+{
+	delete_in(folder, ".", false, 0);
+}
+
+int loose_delete_tree(int folder, const char *name)
+{
+	int r = delete_in(folder, name, true, 0);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	return unlinkat(folder, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* ---- from a draft to a job ---- */
+
+void sealed_draft_free(struct sealed_draft *sealed)
+{
+	if (!sealed)
+		return;
+	free(sealed->draft);
+	free(sealed->loose);
+	free(sealed->suggested_name);
+	free(sealed->config);
+	free(sealed->body_line);
+	jobspec_free(sealed->spec);
+	strbuf_release(&sealed->left_out);
+	free(sealed);
+}
+
+static void unseal(struct drafts *drafts, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+
+	if (draft)
+		draft->sealed = false;
+	pthread_cond_broadcast(&drafts->settled);
+}
+
+void drafts_unseal(struct drafts *drafts, struct sealed_draft *sealed)
+{
+	unseal(drafts, sealed->serial);
+	sealed_draft_free(sealed);
+}
+
+/* Stops every change of the draft; tells its name and folder. */
+static int stop_draft(struct drafts *drafts, uint64_t serial, bool forced, char **name,
+	struct spool_node **node)
+{
+	WITH_LOCK(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+
+	if (!draft || draft->elsewhere || draft->gone)
+		return -ENOENT;
+	if (draft->sealed || draft->writers)
+		return -EBUSY;
+	if (!forced && (draft->failed || !draft->check || draft->check_changes != draft->changes))
+		return -EBUSY;
+	draft->sealed = true;
+	while (draft->running)
+		pthread_cond_wait(&drafts->settled, &drafts->lock);
+	/* What was running may have opened a file. */
+	if (draft->writers) {
+		draft->sealed = false;
+		pthread_cond_broadcast(&drafts->settled);
+		return -EBUSY;
+	}
+	*name = xstrdup(draft->name);
+	*node = spool_ref(drafts->spool, draft->node ? draft->node : spool_root(drafts->spool));
+	return 0;
+}
+
+static int judge(const struct draftcheck *check, bool forced, bool checked_sums, int folder,
+	struct strbuf *why)
+{
+	strbuf_add(why, check->problems.data, check->problems.len);
+	if (check->transfer)
+		return -EBUSY;
+	if (check->verdict == DRAFT_INVALID || check->verdict == DRAFT_INCOMPLETE)
+		return -EPERM;
+	if (check->verdict == DRAFT_MANUAL && !forced)
+		return -EPERM;
+	return check->sums && !checked_sums ? draftcheck_sums(folder, why) : 0;
+}
+
+static struct sealed_draft *make_sealed(uint64_t serial, const char *name, bool forced,
+	struct draftcheck *check)
+{
+	struct sealed_draft *sealed = xcalloc(1, sizeof(*sealed));
+
+	*sealed = (struct sealed_draft){.serial = serial, .forced = forced, .draft = xstrdup(name),
+		.config_len = check->config.len, .spec = STEAL(check->spec),
+		.body_line = STEAL(check->body_line), .left_out = check->left_out};
+	/* Not in the initializer, whose order is open: stealing ends the length. */
+	sealed->config = strbuf_steal(&check->config);
+	check->left_out = STRBUF_INIT;
+	sealed->suggested_name = xstrdup(sealed->spec->name ? sealed->spec->name :
+		name ? name : "job");
+	if (!name) {
+		sealed->loose_len = check->loose.len;
+		sealed->loose = strbuf_steal(&check->loose);
+	}
+	return sealed;
+}
+
+static bool sums_known_good(struct drafts *drafts, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+
+	return draft && draft->sums && !*draft->sums && draft->sums_changes == draft->changes;
+}
+
+int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct sealed_draft **ret,
+	struct strbuf *why)
+{
+	AUTO_FREE char *name = NULL;
+	struct spool_node *node;
+	struct draftcheck check;
+
+	int r = stop_draft(drafts, serial, forced, &name, &node);
+	if (r < 0)
+		return r;
+	struct draftcheck_request request = {.folder = node->fd, .name = name,
+		.profile = drafts->config.profile};
+	draftcheck_run(&request, &check);
+	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
+	/* The intent must not be on the disk before the bytes are. */
+	int fd AUTO_CLOSE = r < 0 ? -1 : spool_reopen(node, O_RDONLY | O_DIRECTORY);
+	if (r == 0 && (fd < 0 || syncfs(fd) < 0)) {
+		r = fd < 0 ? fd : -errno;
+		strbuf_addf(why, "the spool's disk: %s\n", strerror(-r));
+	}
+	if (r == 0)
+		*ret = make_sealed(serial, name, forced, &check);
+	else
+		unseal(drafts, serial);
+	draftcheck_release(&check);
+	spool_put(drafts->spool, node);
+	return r;
+}
+
+char *drafts_sealed_path(struct drafts *drafts, const char *uuid)
+{
+	return xasprintf("%s/sealed/%s", drafts->config.spool, uuid);
+}
+
+static int move_loose(struct drafts *drafts, const char *uuid, const char *loose, size_t len)
+{
+	AUTO_FREE char *part = xasprintf("%s.part", uuid);
+
+	/* The folder bears its final name only when it is complete. */
+	if (mkdirat(drafts->sealed_fd, part, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	int to AUTO_CLOSE = openat(drafts->sealed_fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (to < 0)
+		return -errno;
+	for (const char *name = loose; name < loose + len; name += strlen(name) + 1)
+		if (renameat2(drafts->top_fd, name, to, name, RENAME_NOREPLACE) < 0 && errno != ENOENT)
+			return -errno;
+	if (fsync(to) < 0 || renameat(drafts->sealed_fd, part, drafts->sealed_fd, uuid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft,
+	const char *loose, size_t loose_len)
+{
+	int r;
+
+	if (faccessat(drafts->sealed_fd, uuid, F_OK, 0) < 0) {
+		if (!draft)
+			r = move_loose(drafts, uuid, loose, loose_len);
+		else
+			r = renameat2(drafts->top_fd, draft, drafts->sealed_fd, uuid, RENAME_NOREPLACE) < 0 ?
+				-errno : 0;
+		if (r < 0)
+			return r;
+	}
+	int fd AUTO_CLOSE = openat(drafts->sealed_fd, uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	loose_sweep(fd);
+	return fsync(drafts->sealed_fd) < 0 || fsync(drafts->top_fd) < 0 ? -errno : 0;
+}
+
+struct stale_walk {
+	struct drafts *drafts;
+	uint64_t serial;
+};
+
+static void node_is_stale(void *arg, struct spool_node *node)
+{
+	struct stale_walk *walk = arg;
+
+	if (node->top == walk->serial)
+		return;
+	/* Its bytes are the job's now: the same inode dropped again would be another node. */
+	spool_detach(walk->drafts->spool, node);
+	WITH_LOCK(&walk->drafts->lock);
+	draft_add_stale(walk->drafts, DRAFT_STALE_NODE, node->id, walk->serial, NULL);
+}
+
+/* Lists the names that the kernel may still have. */
+static void names_are_stale(struct drafts *drafts, const struct sealed_draft *sealed,
+	const char *uuid)
+{
+	AUTO_FREE char *path = drafts_sealed_path(drafts, uuid);
+	DIR *dir AUTO_CLOSEDIR = opendir(path);
+	struct dirent *entry;
+
+	WITH_LOCK(&drafts->lock);
+	for (const char *n = sealed->loose; n && n < sealed->loose + sealed->loose_len;
+		n += strlen(n) + 1)
+		draft_add_stale(drafts, DRAFT_STALE_NAME, 0, 0, xstrdup(n));
+	if (!sealed->draft)
+		return;
+	if (!sealed->forced)
+		draft_add_stale(drafts, DRAFT_STALE_NAME, 0, 0, xstrdup(sealed->draft));
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			draft_add_stale(drafts, DRAFT_STALE_CHILD, 0, sealed->serial,
+				xstrdup(entry->d_name));
+}
+
+int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid)
+{
+	struct stale_walk walk = {drafts, sealed->serial};
+
+	int r = move_bytes(drafts, uuid, sealed->draft, sealed->loose, sealed->loose_len);
+	pthread_mutex_lock(&drafts->lock);
+	struct draft *draft = draft_find(drafts, sealed->serial);
+	if (draft && r < 0)
+		draft->gone = true;
+	else if (draft)
+		draft_unlink(drafts, draft);
+	pthread_cond_broadcast(&drafts->settled);
+	pthread_mutex_unlock(&drafts->lock);
+	if (r == 0) {
+		draft_forget_meta(drafts, sealed->draft);
+		spool_each(drafts->spool, sealed->serial, node_is_stale, &walk);
+		names_are_stale(drafts, sealed, uuid);
+		draft_tell_stale(drafts);
+		if (draft)
+			draft_free(drafts, draft);
+		drafts_recount_loose(drafts);
+	}
+	sealed_draft_free(sealed);
+	return r;
+}
+
+int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *draft,
+	const char *loose, size_t loose_len)
+{
+	if (faccessat(drafts->sealed_fd, uuid, F_OK, 0) == 0)
+		return 0;
+	int r = move_bytes(drafts, uuid, draft, loose, loose_len);
+	/* Staging will say so of this one job; the others must be able to start. */
+	if (r == -ENOENT) {
+		log_error("the files of job %s are in the spool no more", uuid);
+		r = 0;
+	}
+	drafts_rescan(drafts);
+	return r;
+}
+
+int drafts_drop_sealed(struct drafts *drafts, const char *uuid)
+{
+	AUTO_FREE char *drop = xasprintf("%s.drop", uuid);
+
+	/* What is half deleted must not pass for a job's files after a crash. */
+	if (renameat(drafts->sealed_fd, uuid, drafts->sealed_fd, drop) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return loose_delete_tree(drafts->sealed_fd, drop);
+}

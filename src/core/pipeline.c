@@ -1,0 +1,432 @@
+/* One job from its intent to its Slurm id: staging, then sbatch. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobstate.h"
+#include "log.h"
+#include "profile.h"
+#include "reconcile.h"
+#include "script.h"
+#include "sealed.h"
+#include "slurm_error.h"
+#include "slurm_text.h"
+#include "stage.h"
+#include "submit.h"
+
+#define BATCH 64
+/* sbatch itself is ended after 600 s; its outcome is written well within this. */
+#define OUTCOME_MS 660000
+
+/* ---- ends on this side ---- */
+
+static void set_state(struct job *job, const char *state, const char *reason)
+{
+	snprintf(job->state, sizeof(job->state), "%s", state);
+	job_set(&job->reason, reason);
+}
+
+void pipeline_reject(struct engine *e, uint64_t serial, const char *error)
+{
+	struct job *now = engine_edit(e, serial);
+
+	if (!now)
+		return;
+	set_state(now, "REJECTED", "");
+	job_set(&now->error, error);
+	if (engine_commit(e, now, "rejected; see error") == 0)
+		engine_drop_track(e, serial);
+}
+
+void pipeline_cancelled(struct engine *e, uint64_t serial)
+{
+	struct job *now = engine_edit(e, serial);
+
+	if (!now)
+		return;
+	set_state(now, "CANCELLED", "");
+	now->ended_ns = clock_real_ns(e->clock);
+	if (engine_commit(e, now, "cancelled before it reached Slurm") == 0)
+		engine_drop_track(e, serial);
+}
+
+void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how)
+{
+	struct track *track = engine_track(e, serial);
+	struct job *now = engine_edit(e, serial);
+
+	if (!now || !track)
+		return;
+	set_state(now, "PENDING", "");
+	job_set(&now->slurm_id, id);
+	job_set(&now->error, "");
+	now->submitted_ns = clock_real_ns(e->clock);
+	if (engine_commit(e, now, "Slurm has it as job %s%s", id, how) < 0)
+		return;
+	*track = (struct track){.serial = serial, .step = STEP_WATCH, .busy = track->busy};
+	drafts_drop_sealed(e->drafts, now->uuid);
+	e->interval_ms = (int64_t)e->profile->sync_interval * 1000;
+	if (now->cancel_asked)
+		verb_send_cancel(e, now);
+}
+
+/* A failure that time may mend: says so in error and waits for a growing pause. */
+static void try_later(struct engine *e, uint64_t serial, const char *state, const char *what,
+	const char *words)
+{
+	struct track *track = engine_track(e, serial);
+	struct job *now = engine_edit(e, serial);
+
+	if (!now || !track)
+		return;
+	AUTO_FREE char *text = xasprintf("%s It is tried again by itself.\n%s%s", what, words,
+		*words ? "\n" : "");
+	set_state(now, state, "");
+	job_set(&now->error, text);
+	engine_commit(e, now, "%s", what);
+	engine_pause(e, track);
+}
+
+/* ---- staging ---- */
+
+struct staging {
+	struct engine *engine;
+	uint64_t serial;
+	struct stage_request request;
+	char *source, *workdir, *records, *scratch, *script, *uuid;
+	char **folders;
+	struct strbuf why;
+	int result;
+};
+
+static void staging_free(struct staging *s)
+{
+	for (char **f = s->folders; f && *f; f++)
+		free(*f);
+	free(s->folders);
+	free(s->source);
+	free(s->workdir);
+	free(s->records);
+	free(s->scratch);
+	free(s->script);
+	free(s->uuid);
+	strbuf_release(&s->why);
+	free(s);
+}
+
+static void staged(struct engine *e, void *arg)
+{
+	struct staging *s = arg;
+	struct track *track = engine_track(e, s->serial);
+	AUTO_JOB struct job *job = model_latest(e->model, s->serial);
+
+	if (track)
+		track->busy = false;
+	if (!track || !job) {
+		/* It was removed meanwhile. */
+	} else if (job->cancel_asked) {
+		pipeline_cancelled(e, s->serial);
+	} else if (s->result == 0) {
+		struct job *now = job_copy(job);
+
+		now->staged = true;
+		set_state(now, "SUBMITTING", "");
+		job_set(&now->error, "");
+		if (engine_commit(e, now, "its files are on the cluster, verified") == 0) {
+			track->step = STEP_SUBMIT;
+			track->failures = 0;
+		}
+	} else if (s->result == -ENOTCONN || s->result == -ECANCELED) {
+		track->due_ms = clock_in(e->clock, 1000);
+	} else {
+		AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.",
+			s->workdir, strerror(-s->result));
+		try_later(e, s->serial, "STAGING", what, s->why.data);
+	}
+	staging_free(s);
+}
+
+static void run_staging(void *arg)
+{
+	struct staging *s = arg;
+
+	s->result = stage_run(&s->engine->cluster, &s->request, &s->why);
+	engine_post(s->engine, staged, s);
+}
+
+/* The folders that Slurm will not make for output files (a missing one fails the job silently). */
+static char **output_folders(const struct jobspec *spec)
+{
+	static const char *const keys[] = {"output", "error"};
+	char **folders = xcalloc(3, sizeof(*folders));
+	size_t count = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *path = jobspec_slurm(spec, keys[i]);
+		const char *slash = path && *path != '/' ? strrchr(path, '/') : NULL;
+
+		if (slash && !strstr(path, "..") && !memchr(path, '%', (size_t)(slash - path)))
+			folders[count++] = xstrndup(path, (size_t)(slash - path));
+	}
+	return folders;
+}
+
+/* Where the job runs: its name for people, its uuid to be unique, the attempt to be fresh. */
+static char *new_workdir(struct engine *e, const struct job *job)
+{
+	if (job->attempt > 1)
+		return xasprintf("%s/%s-%u-%.8s", e->scratch, job->name, job->attempt, job->uuid);
+	return xasprintf("%s/%s-%.8s", e->scratch, job->name, job->uuid);
+}
+
+/* Renders the batch script into `now`'s store and `ret`. */
+static int render(struct engine *e, struct job *now, const struct sealed_request *request,
+	struct strbuf *ret, struct strbuf *why)
+{
+	struct script_place place = {.uuid = now->uuid, .name = now->name, .workdir = now->workdir,
+		.records = now->records, .template = request->template};
+
+	int r = script_render(request->spec, &place, request->body_line, ret, why);
+	if (r == 0)
+		r = script_verify(request->spec, &place, ret->data, ret->len, why);
+	return r < 0 ? r : store_set_text(e->store, now, STORE_SCRIPT, ret->data, ret->len);
+}
+
+static void start_staging(struct engine *e, struct track *track)
+{
+	struct job *now = engine_edit(e, track->serial);
+	struct sealed_request request = {0};
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+
+	if (!now)
+		return;
+	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
+	AUTO_FREE char *workdir = new_workdir(e, now);
+	job_set(&now->workdir, workdir);
+	job_set(&now->records, e->records);
+	int r = sealed_read(source, e->profile, &request, &why);
+	if (r == 0)
+		r = render(e, now, &request, &script, &why);
+	if (r < 0) {
+		uint64_t serial = now->serial;
+
+		if (!why.len)
+			strbuf_addf(&why, "The batch script cannot be made: %s\n", strerror(-r));
+		job_unref(now);
+		sealed_request_release(&request);
+		pipeline_reject(e, serial, why.data);
+		return;
+	}
+	struct staging *s = xcalloc(1, sizeof(*s));
+	*s = (struct staging){.engine = e, .serial = now->serial, .why = STRBUF_INIT,
+		.source = STEAL(source), .workdir = xstrdup(now->workdir),
+		.records = xstrdup(e->records), .scratch = xstrdup(e->scratch),
+		.uuid = xstrdup(now->uuid), .folders = output_folders(request.spec)};
+	s->request = (struct stage_request){.uuid = s->uuid, .source = s->source,
+		.scratch = s->scratch, .workdir = s->workdir, .records = s->records,
+		.script_len = script.len, .folders = (const char *const *)s->folders};
+	s->request.script = s->script = strbuf_steal(&script);
+	sealed_request_release(&request);
+	if (engine_commit(e, now, NULL) < 0) {
+		engine_pause(e, track);
+		staging_free(s);
+		return;
+	}
+	track->busy = true;
+	lane_post(e->stage_lane, run_staging, s);
+}
+
+/* ---- sbatch ---- */
+
+struct batch {
+	struct engine *engine;
+	uint64_t serials[BATCH];
+	struct submit_item items[BATCH];
+	bool first[BATCH]; /* the first command that could run sbatch for this attempt */
+	size_t count;
+	int result;
+};
+
+/* sbatch ended and said no. */
+static void refused(struct engine *e, const struct job *job, const struct slurm_outcome *outcome)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	AUTO_FREE char *words = xstrndup(outcome->err, outcome->err_len);
+	struct slurm_error_info info;
+
+	slurm_error_lookup(words, &info);
+	slurm_error_explain(words, &text);
+	if (info.reconcile_first) {
+		/* It may be queued all the same: only the absence of every trace says no. */
+		struct track *track = engine_track(e, job->serial);
+
+		track->due_ms = clock_in(e->clock, 5000);
+		return;
+	}
+	if (!info.retry) {
+		pipeline_reject(e, job->serial, text.data);
+		return;
+	}
+	struct job *now = job_copy(job);
+	now->attempt++;
+	now->taken = false;
+	if (engine_commit(e, now, NULL) == 0)
+		try_later(e, job->serial, info.wait ? "WAITING" : "SUBMITTING",
+			"Slurm did not take it now.", text.data);
+}
+
+static void take_outcome(struct engine *e, const struct job *job, const struct strbuf *text)
+{
+	struct track *track = engine_track(e, job->serial);
+	struct slurm_outcome outcome;
+	char id[32], cluster[64];
+
+	if (slurm_parse_outcome(text->data, text->len, &outcome) < 0) {
+		engine_pause(e, track);
+		return;
+	}
+	if (outcome.exit_status == 0 &&
+		slurm_parse_sbatch(outcome.out, outcome.out_len, id, sizeof(id), cluster,
+			sizeof(cluster)) == 0)
+		pipeline_adopt_id(e, job->serial, id, "");
+	else if (outcome.exit_status != 0 && outcome.exit_status != 124)
+		refused(e, job, &outcome);
+	else
+		/* An id that cannot be read, or sbatch ended by its time limit: look for the job. */
+		track->due_ms = clock_in(e->clock, 5000);
+}
+
+static void stage_again(struct engine *e, const struct job *job, struct track *track)
+{
+	struct job *now = job_copy(job);
+
+	/* No command of ours found it before, so sbatch never ran; a new one gets a new name. */
+	now->staged = now->taken = false;
+	now->attempt++;
+	set_state(now, "STAGING", "");
+	if (engine_commit(e, now, "its directory on the cluster is gone; it is brought again") == 0)
+		track->step = STEP_STAGE;
+	engine_pause(e, track);
+}
+
+static void batch_item_done(struct engine *e, struct batch *batch, size_t i)
+{
+	struct submit_item *item = &batch->items[i];
+	struct track *track = engine_track(e, batch->serials[i]);
+	AUTO_JOB struct job *job = model_latest(e->model, batch->serials[i]);
+
+	if (track)
+		track->busy = false;
+	if (!track || !job || *job->slurm_id)
+		return;
+	if (batch->result < 0 || item->result == SUBMIT_NO_ANSWER)
+		track->due_ms = clock_in(e->clock, 1000);
+	else if (item->result == SUBMIT_OUTCOME)
+		take_outcome(e, job, &item->outcome);
+	else if (item->result == SUBMIT_GONE && batch->first[i])
+		stage_again(e, job, track);
+	else if (item->result == SUBMIT_GONE)
+		/* An earlier command may have run sbatch there: absence proves nothing. */
+		try_later(e, job->serial, "SUBMITTING", "Its directory on the cluster is not there, and "
+			"whether Slurm has the job is not known.", "");
+	else
+		track->due_ms = clock_in(e->clock, 5000);
+}
+
+static void batch_done(struct engine *e, void *arg)
+{
+	struct batch *batch = arg;
+
+	e->submitting = false;
+	for (size_t i = 0; i < batch->count; i++) {
+		batch_item_done(e, batch, i);
+		strbuf_release(&batch->items[i].outcome);
+		free((char *)batch->items[i].workdir);
+	}
+	free(batch);
+}
+
+static void run_batch(void *arg)
+{
+	struct batch *batch = arg;
+
+	batch->result = submit_run(&batch->engine->cluster, batch->items, batch->count,
+		(unsigned)batch->engine->profile->submit_rate);
+	engine_post(batch->engine, batch_done, batch);
+}
+
+/* Notes, before anything is sent, that from now on only evidence may say "not submitted". */
+static bool note_taken(struct engine *e, const struct job *job)
+{
+	if (job->taken)
+		return true;
+	struct job *now = job_copy(job);
+	now->taken = true;
+	now->taken_ns = clock_real_ns(e->clock);
+	set_state(now, "SUBMITTING", "");
+	return engine_commit(e, now, "sbatch is run (attempt %u)", job->attempt) == 0;
+}
+
+static void add_to_batch(struct engine *e, struct batch *batch, struct track *track)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
+
+	if (!job || !note_taken(e, job))
+		return;
+	track->busy = true;
+	batch->first[batch->count] = !job->taken;
+	batch->serials[batch->count] = job->serial;
+	batch->items[batch->count++] = (struct submit_item){.workdir = xstrdup(job->workdir),
+		.attempt = job->attempt, .outcome = STRBUF_INIT};
+}
+
+/* An attempt whose outcome never came is looked for where it must have left a trace. */
+static bool needs_look(struct engine *e, const struct track *track)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
+
+	return job && job->taken &&
+		(clock_real_ns(e->clock) - job->taken_ns) / 1000000 > OUTCOME_MS;
+}
+
+void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
+{
+	struct batch *batch = NULL;
+
+	if (!e->scratch)
+		return;
+	for (size_t i = 0; i < e->track_count; i++) {
+		struct track *track = &e->tracks[i];
+
+		if (track->busy || track->step == STEP_WATCH)
+			continue;
+		if (track->due_ms > now_ms) {
+			if (track->due_ms < *next_ms)
+				*next_ms = track->due_ms;
+			continue;
+		}
+		uint64_t serial = track->serial;
+		if (track->step == STEP_STAGE) {
+			start_staging(e, track);
+		} else if (needs_look(e, track)) {
+			reconcile_start(e, track);
+		} else if (!e->submitting) {
+			batch = batch ? batch : xcalloc(1, sizeof(*batch));
+			batch->engine = e;
+			if (batch->count < BATCH)
+				add_to_batch(e, batch, track);
+		}
+		/* A job that ended here has no track any more: the next one stands in its place. */
+		if (!engine_track(e, serial))
+			i--;
+	}
+	if (batch && batch->count) {
+		e->submitting = true;
+		lane_post(e->submit_lane, run_batch, batch);
+	} else {
+		free(batch);
+	}
+}

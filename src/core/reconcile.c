@@ -1,0 +1,139 @@
+#include "reconcile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "shell.h"
+
+#define SECOND_LOOK_MS 60000
+
+struct look {
+	struct engine *engine;
+	uint64_t serial;
+	struct strbuf script;
+	int result;
+	struct command_result answer;
+};
+
+/* Prints "revoked", "outcome", "id N", and "failed WHAT" for a source that could not be asked. */
+static const char look_script[] =
+	"[ -d \"$workdir/.slurmount\" ] || { echo failed directory; exit 0; }\n"
+	"[ -e \"$workdir/.slurmount/outcome-$attempt\" ] && { echo outcome; exit 0; }\n"
+	/* Whoever makes it may run sbatch: made here, nobody did, and no late copy of ours will. */
+	"mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
+	"if queue=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z'); then\n"
+	"  while read -r id folder; do\n"
+	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
+	"  done <<< \"$queue\"\n"
+	"else echo failed squeue; fi\n"
+	"claim=$(readlink \"$workdir/.slurmount/claim\") && { echo id \"$claim\"; exit 0; }\n"
+	"if accounts=$(sacct -n -P -X -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1); then\n"
+	"  while IFS='|' read -r id folder; do\n"
+	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
+	"  done <<< \"$accounts\"\n"
+	/* A site without accounting has one source less; one that is down now must be asked again. */
+	"elif [[ $accounts != *'accounting storage is disabled'* ]]; then echo failed sacct; fi\n";
+
+/* The id of a line "id N", else NULL; cut off in place. */
+static char *find_id(char *text)
+{
+	char *line;
+
+	while ((line = strsep(&text, "\n"))) {
+		size_t digits = strncmp(line, "id ", 3) ? 0 : strspn(line + 3, "0123456789");
+
+		if (digits && digits < 16 && !line[3 + digits])
+			return line + 3;
+	}
+	return NULL;
+}
+
+/* What is proven not to be queued may be submitted again. */
+static void next_attempt(struct engine *e, const struct job *job, const char *proof)
+{
+	struct job *now = job_copy(job);
+
+	now->attempt++;
+	now->taken = false;
+	engine_commit(e, now, "attempt %u %s", job->attempt, proof);
+}
+
+static void nothing_found(struct engine *e, struct track *track, const struct job *job)
+{
+	int64_t now_ms = clock_mono_ms(e->clock);
+
+	if (!track->empty_ms) {
+		track->empty_ms = now_ms;
+		track->due_ms = now_ms + SECOND_LOOK_MS;
+		return;
+	}
+	if (now_ms - track->empty_ms < SECOND_LOOK_MS) {
+		track->due_ms = track->empty_ms + SECOND_LOOK_MS;
+		return;
+	}
+	track->empty_ms = 0;
+	next_attempt(e, job, "left no trace in queue, claim and accounting, twice: it was not queued");
+}
+
+static void looked(struct engine *e, void *arg)
+{
+	struct look *look = arg;
+	struct track *track = engine_track(e, look->serial);
+	AUTO_JOB struct job *job = model_latest(e->model, look->serial);
+
+	if (track)
+		track->busy = false;
+	if (!track || !job || *job->slurm_id) {
+		/* Adopted or removed meanwhile. */
+	} else if (look->result < 0 || strstr(look->answer.out.data, "failed ")) {
+		engine_pause(e, track);
+	} else if (strstr(look->answer.out.data, "revoked")) {
+		next_attempt(e, job, "was revoked before it ran sbatch");
+	} else if (strstr(look->answer.out.data, "outcome")) {
+		/* The ordinary way reads it. */
+		struct job *now = job_copy(job);
+
+		now->taken_ns = clock_real_ns(e->clock);
+		engine_commit(e, now, NULL);
+	} else {
+		const char *id = find_id(look->answer.out.data);
+
+		if (id)
+			pipeline_adopt_id(e, look->serial, id, ", found there after its answer was lost");
+		else
+			nothing_found(e, track, job);
+	}
+	command_result_release(&look->answer);
+	strbuf_release(&look->script);
+	free(look);
+}
+
+static void run_look(void *arg)
+{
+	struct look *look = arg;
+
+	look->result = command_run(&look->engine->cluster, look->script.data, NULL, 0, 120000,
+		&look->answer);
+	engine_post(look->engine, looked, look);
+}
+
+void reconcile_start(struct engine *e, struct track *track)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
+	struct look *look = xcalloc(1, sizeof(*look));
+	char since[CLOCK_ISO_SIZE];
+
+	*look = (struct look){.engine = e, .serial = track->serial, .script = STRBUF_INIT,
+		.answer = COMMAND_RESULT_INIT};
+	/* Two days before, so that no time zone and no wrong clock can hide it. */
+	clock_iso(job->taken_ns - INT64_C(172800) * 1000000000, since);
+	since[19] = '\0';
+	strbuf_adds(&look->script, "workdir=");
+	shell_quote(&look->script, job->workdir);
+	strbuf_addf(&look->script, "\nattempt=%u\nsince=%s\n%s", job->attempt, since, look_script);
+	track->busy = true;
+	lane_post(e->query_lane, run_look, look);
+}

@@ -1,0 +1,18 @@
+/*
+ * What happened to an attempt whose answer was lost and whose outcome never appeared.
+ *
+ * First the attempt is revoked (submit.h): success proves that sbatch never ran.  Else sbatch was
+ * allowed to run, and only evidence decides: the outcome after all, the queue (by work
+ * directory, which no other job has), the claim that the batch script makes first of all, the
+ * accounting.  "Not queued" needs all of them empty twice, at least 60 s apart, the first no sooner
+ * than 660 s after the attempt began (sbatch is ended after 600); a query that failed is no evidence.
+ */
+#ifndef SLURMOUNT_RECONCILE_H
+#define SLURMOUNT_RECONCILE_H
+
+#include "engine_internal.h"
+
+/* Starts a look for the track's job; its result moves the job on.  Engine thread; never blocks. */
+void reconcile_start(struct engine *e, struct track *track);
+
+#endif

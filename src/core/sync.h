@@ -1,0 +1,34 @@
+/*
+ * One state query for all jobs: the queue, and the start and end records that the jobs' own batch
+ * scripts left, in one command; then, for jobs that ended or are missing there, the accounting in a
+ * second.
+ */
+#ifndef SLURMOUNT_SYNC_H
+#define SLURMOUNT_SYNC_H
+
+#include "command.h"
+#include "slurm_text.h"
+
+struct sync_answer {
+	bool queue_known;       /* squeue answered: a job that is not in it is not in the queue */
+	struct strbuf queue;    /* for slurm_parse_squeue() */
+	struct strbuf records;  /* "record UUID.start LEN\n" and LEN bytes, repeated */
+	struct strbuf words;    /* stderr */
+};
+
+/* `uuids`: a line each, of the jobs whose records are wanted.  0 or remote.h's errors, -EPROTO. */
+int sync_queue(const struct cluster *cluster, const char *records, const struct strbuf *uuids,
+	struct sync_answer *ret);
+void sync_answer_release(struct sync_answer *answer);
+
+typedef void (*sync_record_fn)(void *arg, const char *uuid, bool is_end,
+	const struct slurm_endrecord *record);
+void sync_each_record(const struct strbuf *records, sync_record_fn each, void *arg);
+
+/* Asks the accounting for `ids` (a line each), and where there is none, scontrol. `ret` is text for
+ * slurm_parse_sacct() if `*from_sacct`, else a line each for slurm_parse_scontrol(). 0 or an error;
+ * -EAGAIN: neither could be asked now. */
+int sync_accounts(const struct cluster *cluster, const struct strbuf *ids, bool *from_sacct,
+	struct strbuf *ret);
+
+#endif

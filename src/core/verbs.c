@@ -1,0 +1,309 @@
+/* What a user asks of a job that there is: ctl, rmdir, a mended config.ini. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobfile.h"
+#include "jobspec.h"
+#include "jobstate.h"
+#include "log.h"
+#include "sealed.h"
+#include "shell.h"
+#include "submit.h"
+
+/* ---- cancel ---- */
+
+struct cancel {
+	struct engine *engine;
+	uint64_t serial;
+	char *id;       /* scancel this, or NULL: revoke the attempt */
+	char *workdir;
+	unsigned attempt;
+	int result;
+	struct command_result answer;
+};
+
+static void cancel_free(struct cancel *c)
+{
+	command_result_release(&c->answer);
+	free(c->id);
+	free(c->workdir);
+	free(c);
+}
+
+static void scancelled(struct engine *e, struct cancel *c, struct track *track)
+{
+	struct job *now = engine_edit(e, c->serial);
+
+	if (!now)
+		return;
+	if (c->result < 0) {
+		/* Out of reach: asked again when it is back. */
+		track->cancel_sent = false;
+		engine_pause(e, track);
+		job_unref(now);
+	} else if (c->answer.status == 0) {
+		e->sync_ms = 0;
+		engine_commit(e, now, "scancel %s was accepted", c->id);
+	} else {
+		struct strbuf words AUTO_STRBUF = STRBUF_INIT;
+
+		strbuf_rtrim(&c->answer.err);
+		strbuf_add_escaped(&words, c->answer.err.data, c->answer.err.len);
+		AUTO_FREE char *text = xasprintf(
+			"The job could not be cancelled. Slurm's words: %s\n", words.data);
+		job_set(&now->error, text);
+		engine_commit(e, now, "scancel %s failed: %s", c->id, words.data);
+	}
+}
+
+static void cancel_done(struct engine *e, void *arg)
+{
+	struct cancel *c = arg;
+	struct track *track = engine_track(e, c->serial);
+
+	if (track && c->id)
+		scancelled(e, c, track);
+	else if (track && c->result == 0)
+		pipeline_cancelled(e, c->serial);
+	else if (track)
+		/* Taken before, or not to be told: once its id is learned, that is cancelled. */
+		track->cancel_sent = false;
+	cancel_free(c);
+}
+
+static void run_cancel(void *arg)
+{
+	struct cancel *c = arg;
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+
+	if (c->id) {
+		strbuf_adds(&script, "scancel -- ");
+		shell_quote(&script, c->id);
+		c->result = command_run(&c->engine->cluster, script.data, NULL, 0, 60000, &c->answer);
+	} else {
+		c->result = submit_revoke(&c->engine->cluster, c->workdir, c->attempt);
+	}
+	engine_post(c->engine, cancel_done, c);
+}
+
+void verb_send_cancel(struct engine *e, const struct job *job)
+{
+	struct track *track = engine_track(e, job->serial);
+
+	if (!track || track->cancel_sent)
+		return;
+	struct cancel *c = xcalloc(1, sizeof(*c));
+	*c = (struct cancel){.engine = e, .serial = job->serial, .attempt = job->attempt,
+		.answer = COMMAND_RESULT_INIT};
+	c->id = *job->slurm_id ? xstrdup(job->slurm_id) : NULL;
+	c->workdir = xstrdup(job->workdir);
+	track->cancel_sent = true;
+	/* A revocation goes behind the submission that may be under way. */
+	lane_post(c->id ? e->query_lane : e->submit_lane, run_cancel, c);
+}
+
+static int cancel(struct engine *e, struct job *job)
+{
+	struct track *track = engine_track(e, job->serial);
+	struct job *now = job_copy(job);
+
+	now->cancel_asked = true;
+	int r = engine_commit(e, now, "cancel was asked for");
+	if (r < 0)
+		return r;
+	if (!track || (!job->taken && !*job->slurm_id && !track->busy))
+		pipeline_cancelled(e, job->serial);
+	else if (job->taken || *job->slurm_id)
+		verb_send_cancel(e, job);
+	return 0;
+}
+
+/* ---- the others ---- */
+
+static int sync_now(struct engine *e, struct job *job)
+{
+	struct track *track = engine_track(e, job->serial);
+
+	e->sync_ms = 0;
+	e->interval_ms = (int64_t)e->profile->sync_interval * 1000;
+	if (track)
+		track->due_ms = 0;
+	return 0;
+}
+
+static int resubmit(struct engine *e, struct job *job)
+{
+	struct job *now = job_copy(job);
+
+	/* The directory is made anew: config.ini or the script may have changed. */
+	strcpy(now->state, "STAGING");
+	now->staged = now->taken = now->cancel_asked = false;
+	job_set(&now->error, "");
+	job_set(&now->reason, "");
+	/* A fresh directory, since the old one may hold a taken ticket. */
+	job_set(&now->workdir, "");
+	now->attempt++;
+	int r = engine_commit(e, now, "resubmission was asked for");
+	if (r == 0)
+		engine_add_track(e, job->serial)->step = STEP_STAGE;
+	return r;
+}
+
+static const struct {
+	const char *word;
+	unsigned bit;
+	int (*act)(struct engine *e, struct job *job);
+} verbs[] = {
+	{"cancel", JOBSTATE_VERB_CANCEL, cancel},
+	{"sync", JOBSTATE_VERB_SYNC, sync_now},
+	{"resubmit", JOBSTATE_VERB_RESUBMIT, resubmit},
+};
+
+int verb_run(struct engine *e, uint64_t serial, const char *verb)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, serial);
+
+	if (!job)
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (strcmp(verbs[i].word, verb))
+			continue;
+		if (jobstate_verbs(job->state) & verbs[i].bit)
+			return verbs[i].act(e, job);
+		struct job *now = job_copy(job);
+		AUTO_FREE char *text = xasprintf("`%s` is not possible while the job is %s; ctl lists "
+			"what is.\n", verb, job->state);
+		job_set(&now->error, text);
+		engine_commit(e, now, NULL);
+		return -EPERM;
+	}
+	return -EINVAL;
+}
+
+int verb_set_config(struct engine *e, uint64_t serial, const char *text, size_t len)
+{
+	struct job *now = engine_edit(e, serial);
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	struct jobspec *spec = NULL;
+
+	if (!now)
+		return -ENOENT;
+	int r = strcmp(now->state, "REJECTED") ? -EACCES : jobspec_parse(text, len, &spec, &why);
+	jobspec_free(spec);
+	/* Staging reads it from the inputs. */
+	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
+	if (r == 0)
+		r = sealed_replace_config(source, text, len);
+	if (r == 0)
+		r = store_set_text(e->store, now, STORE_CONFIG, text, len);
+	if (r < 0 && r != -EINVAL) {
+		job_unref(now);
+		return r;
+	}
+	now->file_ns[JOB_FILE_CONFIG] = clock_real_ns(e->clock);
+	if (r < 0)
+		job_set(&now->error, why.data);
+	int committed = engine_commit(e, now, r < 0 ? "a changed config.ini was refused"
+						    : "config.ini was changed");
+	return r < 0 ? r : committed;
+}
+
+int verb_remove(struct engine *e, uint64_t serial)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, serial);
+
+	if (!job)
+		return -ENOENT;
+	enum jobstate_class class = jobstate_class(job->state);
+	if (class == JOBSTATE_ACTIVE || (class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")))
+		return -EBUSY;
+	int r = store_remove(e->store, job, *job->workdir ? job->workdir : NULL);
+	if (r < 0)
+		return r;
+	engine_drop_track(e, serial);
+	model_remove(e->model, serial);
+	drafts_drop_sealed(e->drafts, job->uuid);
+	verb_sweep(e);
+	return 0;
+}
+
+/* ---- directories of removed jobs ---- */
+
+struct sweep {
+	struct engine *engine;
+	struct strbuf script; /* prints the id of each removal that was done */
+	size_t count;
+	int result;
+	struct command_result answer;
+};
+
+/* Only what we made ourselves: a folder right below scratch whose name ends in the job's uuid. */
+static bool is_ours(struct engine *e, const char *workdir, const char *uuid)
+{
+	size_t scratch = strlen(e->scratch), len = strlen(workdir);
+
+	return !strncmp(workdir, e->scratch, scratch) && workdir[scratch] == '/' &&
+		!strchr(workdir + scratch + 1, '/') && len > scratch + 10 &&
+		!strncmp(workdir + len - 8, uuid, 8) && workdir[len - 9] == '-';
+}
+
+static void add_removal(void *arg, int64_t id, const char *workdir, const char *uuid)
+{
+	struct sweep *sweep = arg;
+	struct engine *e = sweep->engine;
+
+	if (sweep->count >= 256 || !is_ours(e, workdir, uuid))
+		return;
+	strbuf_adds(&sweep->script, "rm -rf -- ");
+	shell_quote(&sweep->script, workdir);
+	strbuf_addc(&sweep->script, ' ');
+	shell_quote(&sweep->script, e->records);
+	strbuf_addf(&sweep->script, "/%s{,_*}.{start,end} && echo %lld\n", uuid, (long long)id);
+	sweep->count++;
+}
+
+static void swept(struct engine *e, void *arg)
+{
+	struct sweep *sweep = arg;
+	size_t done = 0;
+
+	e->sweeping = false;
+	for (char *at = sweep->answer.out.data, *line; (line = strsep(&at, "\n"));)
+		if (*line && store_removal_done(e->store, atoll(line)) == 0)
+			done++;
+	/* What could not be deleted is tried again with the next removal or connection. */
+	if (sweep->result == 0 && done == sweep->count)
+		verb_sweep(e);
+	command_result_release(&sweep->answer);
+	strbuf_release(&sweep->script);
+	free(sweep);
+}
+
+static void run_sweep(void *arg)
+{
+	struct sweep *sweep = arg;
+
+	sweep->result = command_run(&sweep->engine->cluster, sweep->script.data, NULL, 0, 600000,
+		&sweep->answer);
+	engine_post(sweep->engine, swept, sweep);
+}
+
+void verb_sweep(struct engine *e)
+{
+	if (!e->online || !e->scratch || e->sweeping)
+		return;
+	struct sweep *sweep = xcalloc(1, sizeof(*sweep));
+	sweep->engine = e;
+	sweep->script = STRBUF_INIT;
+	sweep->answer = COMMAND_RESULT_INIT;
+	store_removals(e->store, add_removal, sweep);
+	if (!sweep->count) {
+		free(sweep);
+		return;
+	}
+	e->sweeping = true;
+	lane_post(e->query_lane, run_sweep, sweep);
+}

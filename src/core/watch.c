@@ -1,0 +1,546 @@
+/* States: what the queries say, applied to the jobs.  A job that is absent has not ended by that. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobstate.h"
+#include "log.h"
+#include "profile.h"
+#include "sync.h"
+
+/* Neither queue nor accounting nor end record for this long: nobody knows any more. */
+#define LOST_MS 600000
+/* The accounting may lag behind the queue; the end record decides after this. */
+#define LAG_MS 20000
+
+/* The states of a job's tasks; one that is no array has one. */
+struct tally {
+	char words[16][JOB_STATE_SIZE];
+	struct jobstate_count counts[16];
+	size_t n;
+};
+
+/* What one cycle learned of one job. */
+struct sight {
+	uint64_t serial;
+	char uuid[JOB_UUID_SIZE];
+	char id[24];
+	char *workdir;
+	int64_t created_s;
+	bool queued;                    /* squeue knows it */
+	bool accounted;                 /* sacct or scontrol knows it */
+	bool late;                      /* ... but has a task as active that the queue has as ended */
+	bool array;
+	struct tally in_queue, in_accounts;
+	char state[JOB_STATE_SIZE];
+	char *reason, *facts;
+	int exit_code, signal;
+	bool started, ended;            /* by its own records */
+	struct slurm_endrecord start, end;
+};
+
+struct cycle {
+	struct engine *engine;
+	struct sight *sights;
+	size_t count;
+	char *records;
+	char *user;
+	int result;
+	bool queue_known;
+	struct strbuf words;
+};
+
+static void cycle_free(struct cycle *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		free(c->sights[i].workdir);
+		free(c->sights[i].reason);
+		free(c->sights[i].facts);
+	}
+	free(c->sights);
+	free(c->records);
+	free(c->user);
+	strbuf_release(&c->words);
+	free(c);
+}
+
+/* ---- in the lane ---- */
+
+static int by_workdir(const void *a, const void *b)
+{
+	return strcmp(((const struct sight *)a)->workdir, ((const struct sight *)b)->workdir);
+}
+
+/* The sight of that work directory, which no other job has. */
+static struct sight *find(struct cycle *c, struct span workdir)
+{
+	AUTO_FREE char *text = xstrndup(workdir.text, workdir.len);
+	struct sight key = {.workdir = text};
+
+	return bsearch(&key, c->sights, c->count, sizeof(*c->sights), by_workdir);
+}
+
+static struct sight *find_uuid(struct cycle *c, const char *uuid)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (!strcmp(c->sights[i].uuid, uuid))
+			return &c->sights[i];
+	return NULL;
+}
+
+static void fact(struct strbuf *b, const char *key, struct span value)
+{
+	if (!value.len || (value.len == 3 && !memcmp(value.text, "N/A", 3)) ||
+		(value.len == 6 && !memcmp(value.text, "(null)", 6)) ||
+		(value.len == 13 && !memcmp(value.text, "None assigned", 13)))
+		return;
+	strbuf_addf(b, "%s = ", key);
+	strbuf_add_escaped(b, value.text, value.len);
+	strbuf_addc(b, '\n');
+}
+
+static void time_fact(struct strbuf *b, const char *key, int64_t seconds)
+{
+	char text[CLOCK_ISO_SIZE];
+
+	if (seconds)
+		strbuf_addf(b, "%s = %s\n", key, clock_iso(seconds * 1000000000, text));
+}
+
+static char *facts_of(const struct slurm_record *r)
+{
+	struct strbuf b = STRBUF_INIT;
+	bool ended = jobstate_class(r->state) == JOBSTATE_ENDED;
+
+	if (r->exit_code >= 0)
+		strbuf_addf(&b, "exit_code = %d\n", r->exit_code);
+	if (r->signal > 0)
+		strbuf_addf(&b, "signal = %d\n", r->signal);
+	fact(&b, "node_list", r->nodes);
+	fact(&b, "partition", r->partition);
+	fact(&b, "account", r->account);
+	fact(&b, "qos", r->qos);
+	fact(&b, "time_limit", r->time_limit);
+	time_fact(&b, "submit_time", r->submit_s);
+	if (ended || jobstate_class(r->state) == JOBSTATE_ACTIVE)
+		time_fact(&b, "start_time", strcmp(r->state, "PENDING") ? r->start_s : 0);
+	if (ended) {
+		time_fact(&b, "end_time", r->end_s);
+		fact(&b, "elapsed", r->elapsed);
+	}
+	return strbuf_steal(&b);
+}
+
+/* A record is the job's only if user, work directory and time fit: ids are used again. */
+static bool fits(const struct cycle *c, const struct sight *s, const struct slurm_record *r)
+{
+	return r->user.len == strlen(c->user) && !memcmp(r->user.text, c->user, r->user.len) &&
+		(!r->submit_s || r->submit_s >= s->created_s - 86400);
+}
+
+static void count(struct tally *t, const char *word)
+{
+	size_t i = 0;
+
+	while (i < t->n && strcmp(t->words[i], word))
+		i++;
+	if (i == 16)
+		return;
+	if (i == t->n) {
+		strcpy(t->words[i], word);
+		t->counts[t->n++] = (struct jobstate_count){.word = t->words[i]};
+	}
+	t->counts[i].count++;
+}
+
+/* The job's word by its tasks; an array has no exit code of its own. */
+static void summarize(struct sight *s)
+{
+	const struct tally *t = s->accounted && !(s->queued && s->late) ? &s->in_accounts : &s->in_queue;
+	const char *word = jobstate_summary(t->counts, t->n);
+	struct strbuf facts = STRBUF_INIT;
+
+	if (!s->array || !word)
+		return;
+	strcpy(s->state, word);
+	s->exit_code = s->signal = -1;
+	strbuf_adds(&facts, "tasks =");
+	for (size_t i = 0; i < t->n; i++)
+		strbuf_addf(&facts, "%s %zu %s", i ? "," : "", t->counts[i].count, t->counts[i].word);
+	strbuf_addc(&facts, '\n');
+	/* Of the last task's facts those that are the whole job's. */
+	for (const char *line = s->facts; line && *line;) {
+		size_t len = strcspn(line, "\n");
+
+		if (strncmp(line, "exit_code", 9) && strncmp(line, "signal", 6) &&
+			strncmp(line, "node_list", 9) && strncmp(line, "start_time", 10) &&
+			strncmp(line, "end_time", 8) && strncmp(line, "elapsed", 7))
+			strbuf_addf(&facts, "%.*s\n", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+	free(s->facts);
+	s->facts = strbuf_steal(&facts);
+}
+
+static void take_record(struct sight *s, const struct slurm_record *r)
+{
+	s->array |= r->task >= 0 || r->tasks.len;
+	free(s->reason);
+	free(s->facts);
+	strcpy(s->state, r->state);
+	strcpy(s->id, r->id);
+	s->reason = xstrndup(r->reason.text, r->reason.len);
+	s->facts = facts_of(r);
+	s->exit_code = r->exit_code;
+	s->signal = r->signal;
+}
+
+static void see_queued(void *arg, const struct slurm_record *r)
+{
+	struct cycle *c = arg;
+	struct sight *s = find(c, r->workdir);
+
+	if (!s || !fits(c, s, r))
+		return;
+	s->queued = true;
+	count(&s->in_queue, r->state);
+	take_record(s, r);
+}
+
+static void see_accounted(void *arg, const struct slurm_record *r)
+{
+	struct cycle *c = arg;
+	struct sight *s = find(c, r->workdir);
+
+	if (!s || !fits(c, s, r) || (s->queued && jobstate_class(s->state) != JOBSTATE_ENDED))
+		return;
+	/* squeue has it ended, the accounting not yet: the queue's word is newer. */
+	if (s->queued && jobstate_class(r->state) != JOBSTATE_ENDED) {
+		s->late = true;
+		return;
+	}
+	count(&s->in_accounts, r->state);
+	s->accounted = true;
+	take_record(s, r);
+}
+
+static void see_own_record(void *arg, const char *uuid, bool is_end,
+	const struct slurm_endrecord *record)
+{
+	struct sight *s = find_uuid(arg, uuid);
+
+	if (!s)
+		return;
+	if (is_end) {
+		s->ended = true;
+		s->end = *record;
+	} else {
+		s->started = true;
+		s->start = *record;
+	}
+}
+
+static void ask_accounts(struct cycle *c)
+{
+	struct strbuf ids AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	bool from_sacct;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct sight *s = &c->sights[i];
+
+		if (*s->id && (!s->queued || jobstate_class(s->state) == JOBSTATE_ENDED))
+			strbuf_addf(&ids, "%s\n", s->id);
+	}
+	if (!ids.len || sync_accounts(&c->engine->cluster, &ids, &from_sacct, &text) < 0)
+		return;
+	if (from_sacct) {
+		slurm_parse_sacct(text.data, text.len, see_accounted, c);
+		return;
+	}
+	for (char *at = text.data, *line; (line = strsep(&at, "\n"));) {
+		struct slurm_record record;
+
+		if (slurm_parse_scontrol(line, strlen(line), &record) == 0)
+			see_accounted(c, &record);
+	}
+}
+
+static void applied(struct engine *e, void *arg);
+
+static void run_cycle(void *arg)
+{
+	struct cycle *c = arg;
+	struct strbuf uuids AUTO_STRBUF = STRBUF_INIT;
+	struct sync_answer answer;
+
+	qsort(c->sights, c->count, sizeof(*c->sights), by_workdir);
+	for (size_t i = 0; i < c->count; i++)
+		strbuf_addf(&uuids, "%s\n", c->sights[i].uuid);
+	c->result = sync_queue(&c->engine->cluster, c->records, &uuids, &answer);
+	if (c->result == 0) {
+		c->queue_known = answer.queue_known;
+		slurm_parse_squeue(answer.queue.data, answer.queue.len, see_queued, c);
+		for (size_t i = 0; i < c->count; i++)
+			summarize(&c->sights[i]);
+		sync_each_record(&answer.records, see_own_record, c);
+		strbuf_add(&c->words, answer.words.data, answer.words.len);
+		if (c->queue_known)
+			ask_accounts(c);
+		for (size_t i = 0; i < c->count; i++)
+			if (c->sights[i].accounted)
+				summarize(&c->sights[i]);
+	}
+	sync_answer_release(&answer);
+	engine_post(c->engine, applied, c);
+}
+
+/* ---- in the engine's thread ---- */
+
+/* The end record of this run, not of one before a requeue. */
+static bool end_is_current(const struct sight *s)
+{
+	return s->ended && s->end.exit_status >= 0 &&
+		(!s->started || s->end.restart >= s->start.restart);
+}
+
+/* The word that the evidence allows; false: none, the last stays. */
+static bool judge(struct engine *e, struct track *track, const struct job *job,
+	const struct sight *s, char word[JOB_STATE_SIZE])
+{
+	int64_t now_ms = clock_mono_ms(e->clock);
+
+	if (s->queued || s->accounted) {
+		track->missing_ms = 0;
+		strcpy(word, s->state);
+		/* Its own record is quicker than the queue. */
+		if (!strcmp(word, "RUNNING") && end_is_current(s))
+			strcpy(word, "COMPLETING");
+		else if (!strcmp(word, "PENDING") && s->started && !s->ended && !job->submitted_ns)
+			strcpy(word, "RUNNING");
+		return true;
+	}
+	if (!track->missing_ms)
+		track->missing_ms = now_ms;
+	if (end_is_current(s) && now_ms - track->missing_ms >= LAG_MS) {
+		if (*s->end.signal)
+			strcpy(word, job->cancel_asked ? "CANCELLED" : "UNKNOWN");
+		else
+			strcpy(word, s->end.exit_status ? "FAILED" : "COMPLETED");
+		return true;
+	}
+	if (now_ms - track->missing_ms < LOST_MS)
+		return false;
+	strcpy(word, "UNKNOWN");
+	return true;
+}
+
+/* Where output really goes: sbatch's patterns that a plain job has. */
+static char *output_path(struct engine *e, const struct job *job, const char *key)
+{
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf path = STRBUF_INIT;
+	AUTO_FREE char *directive = xasprintf("\n#SBATCH --%s=", key);
+
+	if (store_text(e->store, job, STORE_SCRIPT, &script) < 0)
+		return NULL;
+	const char *found = strstr(script.data, directive);
+	if (!found)
+		return NULL;
+	found += strlen(directive);
+	AUTO_FREE char *pattern = xstrndup(found, strcspn(found, "\n"));
+	char *value = pattern;
+	size_t len = strlen(value);
+	if (len > 1 && (*value == '\'' || *value == '"') && value[len - 1] == *value) {
+		value[len - 1] = '\0';
+		value++;
+	}
+	if (*value != '/')
+		strbuf_addf(&path, "%s/", job->workdir);
+	for (; *value; value++) {
+		size_t digits = *value == '%' ? strspn(value + 1, "0123456789") : 0;
+		char letter = *value == '%' ? value[1 + digits] : '\0';
+		int width = digits ? atoi(value + 1) : 0;
+
+		if (letter == 'j' || letter == 'A')
+			strbuf_addf(&path, "%0*lld", width > 10 ? 10 : width, atoll(job->slurm_id));
+		else if (letter == 'x')
+			strbuf_adds(&path, job->name);
+		else if (letter == 'a') {
+			/* Each task of an array has its own. */
+			strbuf_release(&path);
+			return NULL;
+		} else if (letter == 'u')
+			strbuf_adds(&path, e->user);
+		else if (letter == '%')
+			strbuf_addc(&path, '%');
+		else {
+			strbuf_addc(&path, *value);
+			continue;
+		}
+		value += 1 + digits;
+	}
+	return strbuf_steal(&path);
+}
+
+static void find_outputs(struct engine *e, struct job *now)
+{
+	AUTO_FREE char *out = output_path(e, now, "output");
+	AUTO_FREE char *err = output_path(e, now, "error");
+
+	job_set(&now->stdout_path, out);
+	job_set(&now->stderr_path, err ? err : out);
+}
+
+static bool same(const struct job *a, const struct job *b)
+{
+	return !strcmp(a->state, b->state) && !strcmp(a->reason, b->reason) &&
+		!strcmp(a->facts, b->facts) && !strcmp(a->stdout_path, b->stdout_path) &&
+		!strcmp(a->error, b->error);
+}
+
+static void add_end_facts(struct job *now, const struct sight *s)
+{
+	struct strbuf b AUTO_STRBUF = STRBUF_INIT;
+
+	if (s->exit_code < 0 && end_is_current(s))
+		strbuf_addf(&b, "exit_code = %d\n", s->end.exit_status);
+	strbuf_adds(&b, s->facts ? s->facts : now->facts);
+	job_set(&now->facts, b.data);
+}
+
+/* How an end that is no success reads in `error`. */
+static void explain_end(struct job *now)
+{
+	static const struct {
+		const char *state, *text;
+	} ends[] = {
+		{"FAILED", "The job's own command failed; its exit code is in info, its words are in "
+			"stdout and stderr.\n"},
+		{"TIMEOUT", "The job reached its time limit and was ended by Slurm. Ask for more "
+			"([slurm] time), or let it write restart files and go on from them.\n"},
+		{"OUT_OF_MEMORY", "The job used more memory than it asked for and was ended. Ask for "
+			"more ([slurm] mem or mem_per_cpu).\n"},
+		{"NODE_FAIL", "A node of the job failed; this is no fault of the job.\n"},
+		{"PREEMPTED", "The job was ended in favour of another with higher priority.\n"},
+		{"UNKNOWN", "Slurm no longer knows the job, and nothing that it left behind proves how "
+			"it ended. Look at its output in work/.\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (!strcmp(ends[i].state, now->state))
+			job_set(&now->error, ends[i].text);
+}
+
+/* Applies what was seen; true where anything changed. */
+static bool apply(struct engine *e, const struct sight *s)
+{
+	struct track *track = engine_track(e, s->serial);
+	AUTO_JOB struct job *job = model_latest(e->model, s->serial);
+	char word[JOB_STATE_SIZE];
+
+	if (!track || !job)
+		return false;
+	if (track->step != STEP_WATCH) {
+		/* Found in the queue by its directory, though sbatch's answer was lost. */
+		if (s->queued && job->taken && !*job->slurm_id)
+			pipeline_adopt_id(e, s->serial, s->id, ", found in the queue");
+		return s->queued;
+	}
+	if (!judge(e, track, job, s, word))
+		return false;
+	bool ended = jobstate_class(word) == JOBSTATE_ENDED || jobstate_class(word) == JOBSTATE_LOST;
+	struct job *now = job_copy(job);
+	strcpy(now->state, word);
+	/* Slurm says "None" for no reason. */
+	const char *reason = s->reason && strcmp(s->reason, "None") ? s->reason : "";
+	job_set(&now->reason, ended && !strcmp(word, "COMPLETED") ? "" : reason);
+	if (s->facts)
+		job_set(&now->facts, s->facts);
+	if (ended) {
+		add_end_facts(now, s);
+		explain_end(now);
+		now->ended_ns = clock_real_ns(e->clock);
+	}
+	if (!*now->stdout_path)
+		find_outputs(e, now);
+	if (same(job, now)) {
+		job_unref(now);
+		return false;
+	}
+	bool new_state = strcmp(job->state, word);
+	if (engine_commit(e, now, new_state ? "%s%s%s" : NULL, word, *now->reason ? ": " : "",
+		now->reason) == 0 && ended)
+		engine_drop_track(e, s->serial);
+	return true;
+}
+
+static void applied(struct engine *e, void *arg)
+{
+	struct cycle *c = arg;
+	bool changed = false;
+	int64_t most = (int64_t)e->profile->sync_max_interval * 1000;
+
+	e->syncing = false;
+	if (c->result == 0 && c->queue_known) {
+		e->connection.asked_ns = clock_real_ns(e->clock);
+		for (size_t i = 0; i < c->count; i++)
+			changed |= apply(e, &c->sights[i]);
+		model_set_connection(e->model, &e->connection);
+	} else if (c->result == 0) {
+		log_warning("squeue failed: %s", c->words.data);
+	}
+	if (changed)
+		e->interval_ms = (int64_t)e->profile->sync_interval * 1000;
+	else
+		e->interval_ms = e->interval_ms * 3 / 2 < most ? e->interval_ms * 3 / 2 : most;
+	cycle_free(c);
+}
+
+static void add_sight(struct engine *e, struct cycle *c, const struct track *track)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
+
+	if (!job || !*job->workdir || (track->step != STEP_WATCH && !job->taken))
+		return;
+	if (job->cancel_asked && !track->cancel_sent && *job->slurm_id)
+		verb_send_cancel(e, job);
+	struct sight *s = &c->sights[c->count++];
+	*s = (struct sight){.serial = job->serial, .workdir = xstrdup(job->workdir),
+		.created_s = job->created_ns / 1000000000, .exit_code = -1, .signal = -1};
+	memcpy(s->uuid, job->uuid, sizeof(s->uuid));
+	snprintf(s->id, sizeof(s->id), "%s", job->slurm_id);
+}
+
+void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < e->track_count && !wanted; i++)
+		wanted = e->tracks[i].step != STEP_STAGE;
+	if (!wanted || e->syncing || !e->scratch)
+		return;
+	int64_t due_ms = e->sync_ms ? e->sync_ms + e->interval_ms : 0;
+	if (due_ms > now_ms) {
+		if (due_ms < *next_ms)
+			*next_ms = due_ms;
+		return;
+	}
+	struct cycle *c = xcalloc(1, sizeof(*c));
+	c->engine = e;
+	c->words = STRBUF_INIT;
+	c->sights = xcalloc(e->track_count, sizeof(*c->sights));
+	c->records = xstrdup(e->records);
+	c->user = xstrdup(e->user);
+	for (size_t i = 0; i < e->track_count; i++)
+		add_sight(e, c, &e->tracks[i]);
+	e->sync_ms = now_ms;
+	if (!c->count) {
+		cycle_free(c);
+		return;
+	}
+	e->syncing = true;
+	lane_post(e->query_lane, run_cycle, c);
+}

@@ -1,0 +1,140 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "draftcheck.h"
+#include "loose.h"
+
+#define CONFIG "[job]\ncommand = true\n"
+#define SCRIPT "#!/bin/sh\n#SBATCH --time=00:10:00\ntrue\n"
+
+static char folder[32];
+static int fd;
+static struct profile *profile;
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(folder, "/tmp/test-check-XXXXXX");
+	profile = profile_new();
+	fd = mkdtemp(folder) ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	return fd < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	profile_free(profile);
+	close(fd);
+	return loose_delete_tree(AT_FDCWD, folder);
+}
+
+static void put(const char *name, const char *text)
+{
+	int to = openat(fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
+
+	assert_true(to >= 0);
+	assert_int_equal(write(to, text, strlen(text)), strlen(text));
+	close(to);
+}
+
+/* The verdict; `says` must be among the problems. */
+static enum draft_verdict verdict(const char *name, const char *says)
+{
+	struct draftcheck_request request = {.folder = fd, .name = name, .profile = profile};
+	struct draftcheck check;
+
+	draftcheck_run(&request, &check);
+	if (!strstr(check.problems.data, says))
+		fail_msg("%s", check.problems.data);
+	enum draft_verdict found = check.verdict;
+	draftcheck_release(&check);
+	return found;
+}
+
+static void waits_for_what_is_named(void **state)
+{
+	(void)state;
+	assert_int_equal(verdict("d", "missing: config.ini"), DRAFT_INCOMPLETE);
+	put("config.ini", "");
+	assert_int_equal(verdict("d", "empty so far"), DRAFT_INCOMPLETE);
+	put("config.ini", CONFIG "files = a b/c\n");
+	put("a", "");
+	assert_int_equal(verdict("d", "missing: b/c"), DRAFT_INCOMPLETE);
+	mkdirat(fd, "b", 0755);
+	put("b/c", "");
+	assert_int_equal(verdict("d", "after 2 s"), DRAFT_READY);
+	assert_int_equal(verdict(NULL, "missing: b/c"), DRAFT_INCOMPLETE);
+	put(".a.Xy12Zz", "");
+	assert_int_equal(verdict("d", ".a.Xy12Zz"), DRAFT_INCOMPLETE);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	(void)state;
+	put("config.ini", "[job]\ncommand = true\n[slurm]\nmemory = 1\n");
+	assert_int_equal(verdict("d", "config.ini:4: memory"), DRAFT_INVALID);
+	put("config.ini", CONFIG);
+	assert_int_equal(verdict("d", "after 10 s"), DRAFT_READY);
+	assert_int_equal(verdict("a b", "cannot be a job's"), DRAFT_MANUAL);
+	assert_int_equal(symlinkat("../x", fd, "out"), 0);
+	assert_int_equal(verdict("d", "out -> ../x"), DRAFT_READY);
+	mkdirat(fd, ".slurmount", 0755);
+	assert_int_equal(verdict("d", "reserved"), DRAFT_INVALID);
+}
+
+static void takes_a_script_of_the_users(void **state)
+{
+	(void)state;
+	put("run.sbatch", SCRIPT);
+	assert_int_equal(verdict("d", "mv jobs/new/d jobs/d"), DRAFT_MANUAL);
+	assert_int_equal(verdict(NULL, "after 10 s"), DRAFT_READY);
+	put("other.sh", SCRIPT);
+	assert_int_equal(verdict("d", "several files"), DRAFT_INVALID);
+	put("config.ini", "[job]\nscript = run.sbatch\n");
+	assert_int_equal(verdict("d", "nothing"), DRAFT_READY);
+}
+
+static void compares_sums(void **state)
+{
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	put("a", "abc");
+	put("SHA256SUMS", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a\n");
+	assert_int_equal(draftcheck_sums(fd, &why), 0);
+	put("a", "abd");
+	assert_int_equal(draftcheck_sums(fd, &why), -EPERM);
+	assert_non_null(strstr(why.data, "SHA256SUMS: a: has another"));
+}
+
+static void knows_names(void **state)
+{
+	(void)state;
+	assert_true(draftcheck_dropping(".x.swp") && draftcheck_dropping("x~"));
+	assert_true(draftcheck_dropping("._x") && !draftcheck_dropping("x.swp.txt"));
+	assert_true(draftcheck_transfer(".x.psf.a1B2c3") && draftcheck_transfer("x.part"));
+	assert_false(draftcheck_transfer(".bashrc") || draftcheck_transfer("x.psfabc"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(waits_for_what_is_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(says_what_is_wrong, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(takes_a_script_of_the_users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(compares_sums, set_up, tear_down),
+		cmocka_unit_test(knows_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
