@@ -1,0 +1,179 @@
+/*
+ * The mount's own state and its groups of handlers.
+ *
+ * Inode ids, all below 2^53 so that every program keeps them:
+ *   1..63                        the fixed directories and files of the mount (enum fixed_ino)
+ *   serial << 6 | part           a job's (or a draft's top) directory and fixed files (enum job_part)
+ *   2^51 | n                     a node inside a draft's tree, n from a counted table (drafts)
+ *   2^52 | n                     a node below a job's work/, n from a counted table (work)
+ * Ids by arithmetic need no look-up count.  Each group of ids has a table of low-level handlers of
+ * its own; session.c hands every request to the table of its inode's group.
+ */
+#ifndef SLURMOUNT_FS_H
+#define SLURMOUNT_FS_H
+
+#include <fuse_lowlevel.h>
+#include <stdint.h>
+
+#include "drafts.h"
+#include "engine.h"
+#include "model.h"
+#include "profile.h"
+#include "remote.h"
+#include "store.h"
+
+#define FS_DRAFT_NODE (UINT64_C(1) << 51)
+#define FS_WORK_NODE (UINT64_C(1) << 52)
+#define FS_PART_BITS 6
+
+enum fixed_ino {
+	FIXED_ROOT = FUSE_ROOT_ID,
+	FIXED_README,
+	FIXED_JOBS,
+	FIXED_NEW,     /* jobs/new: the root of the drafts' tree */
+	FIXED_DRAFTS,
+	FIXED_CLUSTER,
+	FIXED_CONNECTION,
+	FIXED_COUNT,
+};
+
+enum job_part {
+	PART_DIR,                              /* jobs/NAME, or jobs/new/NAME before it is submitted */
+	PART_FILE,                             /* + enum job_file */
+	PART_WORK = PART_FILE + JOB_FILE_COUNT, /* jobs/NAME/work */
+	PART_STDOUT,                           /* links */
+	PART_STDERR,
+	PART_VIEW,                             /* drafts/NAME */
+	PART_VIEW_FILE,                        /* + enum draft_file */
+};
+
+struct notifier;
+struct work;
+struct hides;
+
+struct fs {
+	struct fuse_session *session;
+	const struct profile *profile;
+	const struct clock *clock;
+	struct model *model;
+	struct drafts *drafts;
+	struct store *store;
+	struct engine *engine;
+	struct remote *remote;
+	struct notifier *notifier;
+	struct work *work;
+	uid_t uid; /* who mounted: the owner that everything shows */
+	gid_t gid;
+	int64_t started_ns;
+	const char *spool;
+	const char *control; /* path of the socket that --login talks to */
+	struct hides *hides;
+	_Atomic int64_t jobs_ns; /* when a job was last added or removed: the mtime of jobs/ */
+	bool debug;              /* log every request */
+};
+
+static inline fuse_ino_t fs_job_ino(uint64_t serial, unsigned part)
+{
+	return serial << FS_PART_BITS | part;
+}
+static inline uint64_t fs_serial(fuse_ino_t ino)
+{
+	return ino >> FS_PART_BITS;
+}
+static inline unsigned fs_part(fuse_ino_t ino)
+{
+	return ino & ((1u << FS_PART_BITS) - 1);
+}
+
+/* The groups.  fuse_req_userdata() is the struct fs.  Handlers never touch the network and never
+ * notify the kernel; each replies exactly once, or hands the request on to be answered later. */
+extern const struct fuse_lowlevel_ops fixed_ops; /* fixed.c: root, README, jobs, drafts, cluster */
+extern const struct fuse_lowlevel_ops job_ops;   /* jobdir.c: jobs/NAME and its files, ctl */
+extern const struct fuse_lowlevel_ops view_ops;  /* view.c: drafts/NAME and its files */
+extern const struct fuse_lowlevel_ops draft_ops; /* draft.c: jobs/new and all below it */
+extern const struct fuse_lowlevel_ops work_ops;  /* work.c: jobs/NAME/work and all below it */
+
+/* The table for an inode: by arithmetic, and drafts_has() for PART_DIR. */
+const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino);
+
+/* ---- attributes and replies (attr.c) ---- */
+
+/* For what the notifier invalidates: until then the kernel need not ask. */
+#define FS_LONG 86400.0
+
+/* Fills `ret` for an inode of ours; nlink is 1, the owner who mounted, all times `ns`. */
+void fs_attr(const struct fs *fs, fuse_ino_t ino, mode_t mode, uint64_t size, int64_t ns,
+	struct stat *ret);
+/* An entry of the given attributes whose two timeouts are `timeout`. */
+struct fuse_entry_param fs_entry(const struct stat *attr, double timeout);
+/* The part of `len` bytes that a READ asks for. */
+void fs_reply_part(fuse_req_t req, const char *bytes, size_t len, size_t size, off_t off);
+/* engine_done_fn for a request that is answered by an errno alone; `arg` is the request. */
+void fs_reply_done(void *arg, int result);
+/* The cluster's failures as a file's errno (positive). */
+int fs_remote_errno(int error);
+/* Whether its directory can be removed now. */
+bool fs_job_removable(const struct job *job);
+
+/* A READDIR or READDIRPLUS reply being filled. */
+struct fs_listing {
+	fuse_req_t req;
+	bool plus;
+	char *bytes;
+	size_t size, len;
+};
+void fs_listing_begin(struct fs_listing *l, fuse_req_t req, size_t size, bool plus);
+/* False where it does not fit any more.  `next` is the offset behind this entry. */
+bool fs_listing_add(struct fs_listing *l, const char *name, const struct fuse_entry_param *entry,
+	off_t next);
+/* Adds . and .. at the offsets 1 and 2, from `*off` on; false where they do not fit. */
+bool fs_listing_dots(struct fs_listing *l, fuse_ino_t self, fuse_ino_t parent, off_t *off);
+/* Whether an entry of that name would fit. */
+bool fs_listing_fits(const struct fs_listing *l, const char *name);
+/* Replies and frees; the reply's result. */
+int fs_listing_end(struct fs_listing *l);
+
+/* ---- parts of a job's directory that were removed one by one, until it is (hide.c) ---- */
+
+#define HIDE_FILES ((1u << JOB_FILE_COUNT) - 1)
+#define HIDE_WORK (1u << JOB_FILE_COUNT)
+#define HIDE_STDOUT (1u << (JOB_FILE_COUNT + 1))
+#define HIDE_STDERR (1u << (JOB_FILE_COUNT + 2))
+
+struct hides *hides_new(void);
+void hides_free(struct hides *hides);
+void hides_add(struct hides *hides, uint64_t serial, unsigned parts);
+/* The parts that are hidden. */
+unsigned hides_get(struct hides *hides, uint64_t serial);
+void hides_drop(struct hides *hides, uint64_t serial);
+
+/* ---- the notifier (notify.c): the one thread that tells the kernel what to forget ---- */
+
+struct notifier *notifier_new(struct fs *fs);
+/* Takes up model_on_change() and drafts_on_stale(), and starts the thread; 0 or -EAGAIN. */
+int notifier_start(struct notifier *notifier);
+/* A reply gave out a version that is no longer shown: its inodes are invalidated again. */
+void notifier_again(struct notifier *notifier, uint64_t serial);
+/* No notification is begun any more. */
+void notifier_stop(struct notifier *notifier);
+/* False where the thread hangs in the kernel; then it must not be freed. */
+bool notifier_join(struct notifier *notifier);
+void notifier_free(struct notifier *notifier);
+
+/* ---- other groups' state ---- */
+
+struct work *work_new(struct fs *fs);
+int work_start(struct work *work);
+/* Answers all that is queued, and joins; the remote has been aborted. */
+void work_stop(struct work *work);
+void work_free(struct work *work);
+
+/* jobs/NAME, for jobs/'s look-ups and listing. */
+struct fuse_entry_param jobdir_entry(const struct fs *fs, const struct job *job);
+/* Replies with it, and sees to it that what went out does not stay stale. */
+void jobdir_reply_entry(fuse_req_t req, const struct job *job);
+
+/* The handlers that session.c gives to libfuse. */
+extern const struct fuse_lowlevel_ops session_ops;
+
+#endif

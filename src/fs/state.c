@@ -1,0 +1,213 @@
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "childproc.h"
+#include "clock.h"
+#include "err.h"
+
+#define ENDING_MS 6000
+
+char *state_path(const char *label)
+{
+	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (base && *base == '/')
+		return xasprintf("%s/slurmount/%s", base, label);
+	return home && *home == '/' ? xasprintf("%s/.local/state/slurmount/%s", home, label) : NULL;
+}
+
+int state_make(const char *path, struct strbuf *why)
+{
+	AUTO_FREE char *copy = xstrdup(path);
+	struct stat st;
+
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(copy, 0700);
+		*slash = '/';
+	}
+	if ((mkdir(copy, 0700) && errno != EEXIST) || stat(copy, &st) || chmod(copy, 0700)) {
+		int error = -errno;
+
+		strbuf_addf(why, "%s: %s", path, strerror(errno));
+		return error;
+	}
+	if (S_ISDIR(st.st_mode))
+		return 0;
+	strbuf_addf(why, "%s: %s", path, strerror(ENOTDIR));
+	return -ENOTDIR;
+}
+
+/* ---- mounts ---- */
+
+/* \ooo, as the kernel writes blanks and such. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at; to++) {
+		if (*at == '\\' && at[1] && at[2] && at[3]) {
+			*to = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+			at += 4;
+		} else {
+			*to = *at++;
+		}
+	}
+	*to = '\0';
+}
+
+/* The source of a line of mountinfo that is a slurmount at `mountpoint`, or NULL. */
+static char *source_of(char *line, const char *mountpoint)
+{
+	char *at = line, *where = NULL, *type, *source;
+
+	for (int i = 0; i < 5 && at; i++)
+		where = strsep(&at, " ");
+	if (!at || !where)
+		return NULL;
+	unescape(where);
+	at = strstr(at, "- ");
+	if (!at || strcmp(where, mountpoint))
+		return NULL;
+	at += 2;
+	type = strsep(&at, " ");
+	source = strsep(&at, " ");
+	if (!source || strcmp(type, "fuse.slurmount"))
+		return NULL;
+	unescape(source);
+	return source;
+}
+
+char *state_mounted(const char *mountpoint)
+{
+	FILE *file AUTO_FCLOSE = fopen("/proc/self/mountinfo", "re");
+	AUTO_FREE char *line = NULL;
+	char *found = NULL;
+	size_t size = 0;
+
+	while (file && getline(&line, &size, file) > 0) {
+		char *source = source_of(line, mountpoint);
+
+		/* The last one lies on top. */
+		if (source) {
+			free(found);
+			found = xstrdup(source);
+		}
+	}
+	return found;
+}
+
+/* The mount point itself must not be touched: it does not answer. */
+static char *resolve_parent(const char *given)
+{
+	AUTO_FREE char *copy = xstrdup(given);
+	size_t len = strlen(copy);
+
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	char *slash = strrchr(copy, '/');
+	const char *base = slash ? slash + 1 : copy;
+	AUTO_FREE char *name = xstrdup(base);
+	if (slash)
+		slash[slash == copy] = '\0';
+	AUTO_FREE char *parent = realpath(slash ? copy : ".", NULL);
+	return parent ? xasprintf("%s/%s", strcmp(parent, "/") ? parent : "", name) : NULL;
+}
+
+static void take_away(const char *path)
+{
+	const char *const argv[] = {"fusermount3", "-u", "-z", "--", path, NULL};
+	struct strbuf output AUTO_STRBUF = STRBUF_INIT;
+
+	if (umount2(path, MNT_DETACH))
+		child_run(argv, clock_in(&clock_system, 5000), &output);
+}
+
+char *state_mountpoint(const char *given, struct strbuf *why)
+{
+	struct stat st;
+
+	for (int i = 0; stat(given, &st) && errno == ENOTCONN && i < 8; i++) {
+		AUTO_FREE char *path = resolve_parent(given);
+
+		if (path)
+			take_away(path);
+	}
+	char *path = realpath(given, NULL);
+	if (!path || stat(path, &st) || !S_ISDIR(st.st_mode)) {
+		strbuf_addf(why, "%s: %s", given, strerror(path ? ENOTDIR : errno));
+		free(STEAL(path));
+	}
+	return path;
+}
+
+/* ---- the lock ---- */
+
+/* Who holds it: "PID MOUNTPOINT". */
+static void read_holder(int fd, char *pid, size_t pid_size, char *where, size_t where_size)
+{
+	char text[PATH_MAX + 32];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	*pid = *where = '\0';
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	char *blank = strchr(text, ' ');
+	if (!blank)
+		return;
+	*blank = '\0';
+	snprintf(pid, pid_size, "%.31s", text);
+	snprintf(where, where_size, "%s", blank + 1);
+}
+
+/* Whether the holder's mount still stands; one without may be ending, or just beginning. */
+static bool stands(int fd, struct strbuf *holder)
+{
+	char pid[32], where[PATH_MAX];
+
+	read_holder(fd, pid, sizeof(pid), where, sizeof(where));
+	AUTO_FREE char *source = state_mounted(where);
+	strbuf_reset(holder);
+	strbuf_addf(holder, "process %s, mounted at %s", pid, where);
+	return source != NULL;
+}
+
+int state_lock(const char *path, const char *mountpoint, struct strbuf *why)
+{
+	AUTO_FREE char *name = xasprintf("%s/lock", path);
+	int fd AUTO_CLOSE = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int64_t until = clock_in(&clock_system, ENDING_MS);
+	struct strbuf holder AUTO_STRBUF = STRBUF_INIT;
+
+	if (fd < 0) {
+		int error = -errno;
+
+		strbuf_addf(why, "%s: %s", name, strerror(errno));
+		return error;
+	}
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (stands(fd, &holder) || clock_mono_ms(&clock_system) > until) {
+			strbuf_addf(why, "%s is in use by %s", path, holder.data);
+			return -EBUSY;
+		}
+		usleep(20000);
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%d %s\n", (int)getpid(), mountpoint) < 0) {
+		int error = -errno;
+
+		strbuf_addf(why, "%s: %s", name, strerror(-error));
+		return error;
+	}
+	return steal_fd(&fd);
+}

@@ -1,0 +1,183 @@
+/* drafts/NAME: what is said of a draft, made anew whenever somebody looks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "err.h"
+#include "fs.h"
+#include "strbuf.h"
+
+static const char *const names[DRAFT_FILE_COUNT] = {
+	[DRAFT_FILE_PROBLEMS] = "problems",
+	[DRAFT_FILE_PREVIEW] = "script.sbatch",
+	[DRAFT_FILE_REFUSED] = "refused.ini",
+};
+
+static struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static bool is_file(fuse_ino_t ino)
+{
+	return fs_part(ino) >= PART_VIEW_FILE && fs_part(ino) < PART_VIEW_FILE + DRAFT_FILE_COUNT;
+}
+
+/* The text of a file, and its attributes. */
+static int render(struct fs *fs, fuse_ino_t ino, struct strbuf *text, struct stat *st)
+{
+	int64_t ns = 0;
+
+	int r = drafts_view(fs->drafts, fs_serial(ino),
+		(enum draft_file)(fs_part(ino) - PART_VIEW_FILE), text, &ns);
+	if (r == 0)
+		fs_attr(fs, ino, S_IFREG | 0444, text->len, ns, st);
+	return r;
+}
+
+static int attributes(struct fs *fs, fuse_ino_t ino, struct stat *st)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf problems AUTO_STRBUF = STRBUF_INIT;
+	int64_t ns = 0;
+
+	if (is_file(ino))
+		return render(fs, ino, &text, st);
+	int r = drafts_view(fs->drafts, fs_serial(ino), DRAFT_FILE_PROBLEMS, &problems, &ns);
+	if (r == 0)
+		fs_attr(fs, ino, S_IFDIR | 0555, 0, ns, st);
+	return r;
+}
+
+static void view_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < DRAFT_FILE_COUNT && fs_part(parent) == PART_VIEW; i++) {
+		if (strcmp(name, names[i]) != 0)
+			continue;
+		int r = attributes(fs_of(req), fs_job_ino(fs_serial(parent), PART_VIEW_FILE + i), &st);
+		if (r < 0) {
+			fuse_reply_err(req, -r);
+			return;
+		}
+		struct fuse_entry_param e = fs_entry(&st, 0);
+		fuse_reply_entry(req, &e);
+		return;
+	}
+	fuse_reply_err(req, ENOENT);
+}
+
+static void view_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	/* An open file keeps the text, and so the size, of its opening. */
+	if (fi && is_file(ino)) {
+		const struct strbuf *text = (const struct strbuf *)(uintptr_t)fi->fh;
+
+		fs_attr(fs_of(req), ino, S_IFREG | 0444, text->len, fs_of(req)->started_ns, &st);
+		fuse_reply_attr(req, &st, 0);
+		return;
+	}
+	int r = attributes(fs_of(req), ino, &st);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_attr(req, &st, 0);
+}
+
+static void view_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+	struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)attr;
+	(void)fi;
+	fuse_reply_err(req, to_set & FUSE_SET_ATTR_SIZE ? EACCES : EPERM);
+}
+
+static void view_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	if (!is_file(ino) || (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
+		fuse_reply_err(req, is_file(ino) ? EACCES : EISDIR);
+		return;
+	}
+	struct strbuf *text = xcalloc(1, sizeof(*text));
+	*text = STRBUF_INIT;
+	int r = render(fs_of(req), ino, text, &st);
+	fi->fh = (uintptr_t)text;
+	/* The size that the kernel was told may be of another moment. */
+	fi->direct_io = 1;
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	if (r < 0 || fuse_reply_open(req, fi) == -ENOENT) {
+		strbuf_release(text);
+		free(text);
+	}
+}
+
+static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	const struct strbuf *text = (const struct strbuf *)(uintptr_t)fi->fh;
+
+	(void)ino;
+	fs_reply_part(req, text->data, text->len, size, off);
+}
+
+static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct strbuf *text = (struct strbuf *)(uintptr_t)fi->fh;
+
+	(void)ino;
+	strbuf_release(text);
+	free(text);
+	fuse_reply_err(req, 0);
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+{
+	struct fs_listing l;
+	struct stat st;
+
+	if (!drafts_has(fs_of(req)->drafts, fs_serial(ino))) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	fs_listing_begin(&l, req, size, plus);
+	bool fits = fs_listing_dots(&l, ino, FIXED_DRAFTS, &off);
+	for (unsigned i = off < 2 ? 0 : (unsigned)(off - 2); fits && i < DRAFT_FILE_COUNT; i++) {
+		if (attributes(fs_of(req), fs_job_ino(fs_serial(ino), PART_VIEW_FILE + i), &st) < 0)
+			continue;
+		struct fuse_entry_param e = fs_entry(&st, 0);
+		fits = fs_listing_add(&l, names[i], &e, (off_t)i + 3);
+	}
+	fs_listing_end(&l);
+}
+
+static void view_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, false);
+}
+
+static void view_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, true);
+}
+
+const struct fuse_lowlevel_ops view_ops = {
+	.lookup = view_lookup,
+	.getattr = view_getattr,
+	.setattr = view_setattr,
+	.open = view_open,
+	.read = view_read,
+	.release = view_release,
+	.readdir = view_readdir,
+	.readdirplus = view_readdirplus,
+};

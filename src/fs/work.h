@@ -1,0 +1,110 @@
+/* jobs/NAME/work inside: shared by its handlers, its pool of threads and its table of nodes. */
+#ifndef SLURMOUNT_WORK_H
+#define SLURMOUNT_WORK_H
+
+#include <pthread.h>
+
+#include "fs.h"
+
+#define WORK_READERS 4
+#define WORK_DEADLINE_MS 10000
+
+/* ---- nodes (worknode.c): what the kernel was given, by (job, path), counted by its look-ups ---- */
+
+struct work_nodes;
+
+/* A copy: nobody holds a node itself. */
+struct work_place {
+	uint64_t serial;
+	char *path; /* below the work directory, "" for itself; the holder's to free */
+	struct remote_attr attr; /* as last seen */
+	bool seen;
+};
+
+struct work_nodes *work_nodes_new(void);
+void work_nodes_free(struct work_nodes *nodes);
+/* Finds or makes the node, with one more look-up, and notes its attributes; its inode. */
+fuse_ino_t work_nodes_get(struct work_nodes *nodes, uint64_t serial, const char *path,
+	const struct remote_attr *attr);
+void work_nodes_forget(struct work_nodes *nodes, fuse_ino_t ino, uint64_t nlookup);
+/* 0 or -ESTALE. */
+int work_nodes_place(struct work_nodes *nodes, fuse_ino_t ino, struct work_place *ret);
+void work_nodes_note(struct work_nodes *nodes, fuse_ino_t ino, const struct remote_attr *attr);
+/* Whether size and time are those of the last opening; notes these. */
+bool work_nodes_unchanged(struct work_nodes *nodes, fuse_ino_t ino);
+/* A path's inode for a listing that takes no reference; any number that is no 0 will do. */
+fuse_ino_t work_nodes_hint(const char *path);
+
+/* ---- the pool (workpool.c) ---- */
+
+struct work_handle; /* an open file or directory, counted */
+
+struct work_task {
+	struct work_task *next, *prev; /* pool's lock: of all that are not answered */
+	struct work_task *queued;      /* pool's lock: the next in the queue */
+	bool ready;                    /* pool's lock: handed over, may be answered */
+	bool interrupted;              /* pool's lock */
+	bool answered;                 /* pool's lock: somebody answers or has answered */
+	fuse_req_t req;
+	struct fs *fs;
+	void (*run)(struct work_task *task);
+	int64_t deadline;
+	fuse_ino_t ino;
+	struct work_place place; /* of `ino` */
+	struct job *job;         /* whose directory it is, as shown */
+	char *name;              /* in the directory `ino`, or NULL */
+	struct work_handle *handle; /* a reference, or NULL */
+	size_t size;
+	off_t off;
+	bool plus;
+	struct fuse_file_info fi;
+};
+
+struct work_pool *work_pool_new(struct fs *fs);
+int work_pool_start(struct work_pool *pool);
+void work_pool_stop(struct work_pool *pool);
+void work_pool_free(struct work_pool *pool);
+/* Takes over the task; its request may be answered before this returns. */
+void work_pool_run(struct work_pool *pool, struct work_task *task);
+/* True for the one who may answer: everybody asks before a reply. */
+bool work_claim(struct work_task *task);
+void work_fail(struct work_task *task, int error);
+
+/* ---- handles (workfile.c, worklist.c) ---- */
+
+struct work {
+	struct fs *fs;
+	struct work_nodes *nodes;
+	struct work_pool *pool;
+};
+
+struct work_handle *work_handle_ref(struct work_handle *handle);
+void work_handle_unref(struct work_handle *handle);
+struct work_handle *work_handle_dir(void);
+struct work_dir;
+struct work_dir *work_handle_listing(struct work_handle *handle);
+
+/* Tasks. */
+void work_task_open(struct work_task *task);
+void work_task_read(struct work_task *task);
+void work_task_list(struct work_task *task);
+
+struct work_dir *work_dir_new(void);
+void work_dir_free(struct work_dir *dir);
+
+/* The absolute path on the cluster of `name` (NULL: none) below the task's place. */
+char *work_path(const struct work_task *task, const char *name);
+/* That path below the work directory. */
+char *work_below(const struct work_task *task, const char *name);
+/* What stat() shows. */
+void work_attr(const struct fs *fs, fuse_ino_t ino, const struct remote_attr *attr,
+	struct stat *ret);
+
+/* ---- for jobdir.c ---- */
+
+/* All else of the job's directory has been removed: its work/ is shown empty. */
+bool work_is_hidden(struct fs *fs, const struct job *job);
+/* rmdir of a work/ that must first be seen to be empty. */
+void work_rmdir_top(fuse_req_t req, fuse_ino_t parent);
+
+#endif

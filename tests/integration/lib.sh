@@ -1,0 +1,89 @@
+# What every integration test is made of: a mount of its own on the shared private Slurm.
+# Sourced with: CLUSTER (folder of tests/cluster/up), TRANSPORT (ssh or local), SLURMOUNT (binary).
+set -Eeuo pipefail
+# A command that fails without a word would end the test without one.
+trap 'echo "FAILED: line $LINENO of ${BASH_SOURCE[0]}: $BASH_COMMAND" >&2' ERR
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# mount_up: mounts on $MNT with the state in $STATE; may be called again after mount_down.
+mount_up() {
+    local profile=$CLUSTER/profile.ini host=$SSH_HOST
+    if [ "$TRANSPORT" = local ]; then
+        profile=$CLUSTER/local.ini host=local
+    fi
+    XDG_STATE_HOME=$STATE "$SLURMOUNT" -c "$profile" ${MOUNT_OPTIONS:-} "$host" "$MNT"
+    mountpoint -q "$MNT" || fail "nothing is mounted on $MNT"
+}
+
+mount_down() {
+    if mountpoint -q "$MNT"; then
+        fusermount3 -u "$MNT"
+    fi
+    local i
+    for i in $(seq 100); do
+        pgrep -f -- "$SLURMOUNT .* $MNT\$" > /dev/null || return 0
+        sleep 0.1
+    done
+    fail "the daemon of $MNT has not ended"
+}
+
+# until_true SECONDS COMMAND...: waits for it to succeed.
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" 2> /dev/null; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.1
+    done
+}
+
+status_is() { [ "$(cat "$MNT/jobs/$1/status")" = "$2" ]; }
+
+# expect_status SECONDS JOB WORD
+expect_status() {
+    until_true "$1" status_is "$2" "$3" || {
+        echo "--- error and log of $2:" >&2
+        cat "$MNT/jobs/$2/error" "$MNT/jobs/$2/log" "$MNT/cluster/connection" >&2 || true
+        fail "$2 is $(cat "$MNT/jobs/$2/status" 2> /dev/null), not $3, after $1 s"
+    }
+}
+
+# make_job FOLDER COMMAND [SLURM-LINE...]: a folder with a config.ini.
+make_job() {
+    local folder=$1 command=$2
+    shift 2
+    mkdir -p "$folder"
+    {
+        printf '[job]\ncommand = %s\n[slurm]\ntime = 00:05:00\nntasks = 1\nmem = 10M\n' "$command"
+        printf '%s\n' "$@"
+    } > "$folder/config.ini"
+}
+
+# How many records Slurm has of a job, by its work directory: earlier tests used the same name.
+slurm_count() {
+    local folder
+    folder=$(sed -n "s/^workdir = //p" "$MNT/jobs/$1/info")
+    squeue -h -a -t all -o "%i %Z" | awk -v folder="$folder" '$2 == folder' | wc -l
+}
+
+end_test() {
+    local status=$?
+    mount_down || status=1
+    # A mount whose daemon died answers nothing, and would keep its folder.
+    fusermount3 -uz "$MNT" 2> /dev/null || true
+    rm -rf -- "$TEST_DIR"
+    exit $status
+}
+
+. "$CLUSTER/client.env"
+export SLURM_CONF
+# As the cluster's sshd has it, for the local transport's login shells.
+export HOME=$CLUSTER/home
+TEST_DIR=$(mktemp -d)
+MNT=$TEST_DIR/mnt STATE=$TEST_DIR/state
+mkdir -p "$MNT" "$STATE"
+trap end_test EXIT
