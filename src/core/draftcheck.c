@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "err.h"
-#include "loose.h"
+#include "drafttree.h"
 #include "namdconf.h"
 #include "sbatchscript.h"
 #include "script.h"
@@ -21,7 +21,7 @@
 struct checker {
 	const struct draftcheck_request *request;
 	struct draftcheck *ret;
-	struct loose_walk walk;
+	struct tree_walk walk;
 	struct template *template;
 	struct strbuf notes;   /* lines that hold nothing back */
 	bool has_config;
@@ -346,7 +346,7 @@ void draftcheck_run(const struct draftcheck_request *request, struct draftcheck 
 
 	*ret = (struct draftcheck){.problems = STRBUF_INIT, .preview = STRBUF_INIT,
 		.config = STRBUF_INIT, .left_out = STRBUF_INIT, .loose = STRBUF_INIT};
-	loose_walk(request->folder, !request->name, &c.walk);
+	tree_walk(request->folder, !request->name, &c.walk);
 	read_config(&c);
 	check_names(&c);
 	refuse_unsupported(&c);
@@ -370,7 +370,7 @@ void draftcheck_run(const struct draftcheck_request *request, struct draftcheck 
 	strbuf_add(&ret->left_out, c.walk.left_out.data, c.walk.left_out.len);
 	strbuf_add(&ret->loose, c.walk.names.data, c.walk.names.len);
 	strbuf_release(&c.notes);
-	loose_walk_release(&c.walk);
+	tree_walk_release(&c.walk);
 	ret->template = c.template;
 }
 

@@ -169,8 +169,8 @@ void drafts_closed(struct drafts *drafts, struct draft_handle *handle);
 void drafts_remember_config(struct drafts *drafts, uint64_t serial);
 /* A file was replaced or removed: an operation that failed before is taken to be repeated. */
 void drafts_mended(struct drafts *drafts, uint64_t serial);
-/* Waits up to `ms` for writers that have flushed all they wrote.  0; -EBUSY: one is still open, or
- * has not flushed; -ENOENT: no such draft. */
-int drafts_wait_writers(struct drafts *drafts, uint64_t serial, int ms);
+/* 0: nobody has a file of it open for writing; -EAGAIN: somebody has, but flushed all that was
+ * written (a release comes late); -EBUSY: somebody writes; -ENOENT: no such draft. */
+int drafts_writers(struct drafts *drafts, uint64_t serial);
 
 #endif

@@ -94,6 +94,7 @@ static void *engine_thread(void *arg)
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
 	}
+	intake_end(e);
 	return NULL;
 }
 
@@ -325,11 +326,6 @@ static void ask(struct engine *e, struct request request)
 	engine_post(e, serve, copy);
 }
 
-static int act_submit(struct engine *e, const struct request *request)
-{
-	return intake_submit(e, request->serial, request->text);
-}
-
 static int act_remove(struct engine *e, const struct request *request)
 {
 	return verb_remove(e, request->serial);
@@ -348,7 +344,11 @@ static int act_set_config(struct engine *e, const struct request *request)
 void engine_submit(struct engine *e, uint64_t serial, const char *name, engine_done_fn done,
 	void *arg)
 {
-	ask(e, (struct request){serial, xstrdup(name), strlen(name), act_submit, done, arg});
+	struct submission *submission = xcalloc(1, sizeof(*submission));
+
+	*submission = (struct submission){.serial = serial, .name = xstrdup(name), .done = done,
+		.arg = arg};
+	engine_post(e, intake_submit, submission);
 }
 
 void engine_remove(struct engine *e, uint64_t serial, engine_done_fn done, void *arg)

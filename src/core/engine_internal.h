@@ -38,6 +38,16 @@ struct message {
 	void *arg;
 };
 
+/* A user's mv of a draft into jobs/, until it is answered. */
+struct submission {
+	struct submission *next;
+	uint64_t serial;
+	char *name;
+	engine_done_fn done;
+	void *arg;
+	int64_t until_ms; /* writers that have flushed are waited for until then */
+};
+
 struct engine {
 	const struct profile *profile;
 	const struct clock *clock;
@@ -76,6 +86,7 @@ struct engine {
 	int64_t sync_ms;           /* the last query was sent; 0: none */
 	int64_t interval_ms;       /* until the next, growing while nothing changes */
 	int64_t drafts_ms;         /* when to look at the drafts again */
+	struct submission *submissions; /* waiting for their writers' release */
 };
 
 /* Any thread.  Runs run(engine, arg) in the engine's thread; messages still queued at the end are
@@ -103,7 +114,10 @@ void pipeline_reject(struct engine *e, uint64_t serial, const char *error);
 void pipeline_cancelled(struct engine *e, uint64_t serial);
 /* intake.c: a draft becomes a job. */
 void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
-int intake_submit(struct engine *e, uint64_t serial, const char *name);
+/* Of a struct submission, which it takes over: answers it now, or once its writers are gone. */
+void intake_submit(struct engine *e, void *submission);
+/* Answers with -ESHUTDOWN what still waits. */
+void intake_end(struct engine *e);
 int intake_finish_moves(struct engine *e, struct strbuf *why);
 /* verbs.c: what ctl, rmdir and a mended config.ini ask for. */
 int verb_run(struct engine *e, uint64_t serial, const char *verb);

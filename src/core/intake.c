@@ -10,6 +10,8 @@
 #include "log.h"
 
 #define AT_ONCE 64
+/* The kernel sends a file's release in the background, late behind other requests. */
+#define WRITER_WAIT_MS 1000
 
 static int make_uuid(char uuid[JOB_UUID_SIZE])
 {
@@ -90,7 +92,7 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 	return 0;
 }
 
-int intake_submit(struct engine *e, uint64_t serial, const char *name)
+static int submit(struct engine *e, uint64_t serial, const char *name)
 {
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 	struct sealed_draft *sealed;
@@ -100,8 +102,60 @@ int intake_submit(struct engine *e, uint64_t serial, const char *name)
 		return r;
 	if (model_name_taken(e->model, name))
 		return -EEXIST;
-	r = drafts_seal(e->drafts, serial, true, &sealed, &why);
+	r = drafts_writers(e->drafts, serial);
+	if (r == 0)
+		r = drafts_seal(e->drafts, serial, true, &sealed, &why);
 	return r < 0 ? r : make_job(e, sealed, name);
+}
+
+static void answer(struct submission *s, int result)
+{
+	s->done(s->arg, result);
+	free(s->name);
+	free(s);
+}
+
+void intake_submit(struct engine *e, void *submission)
+{
+	struct submission *s = submission;
+
+	if (engine_ending(e)) {
+		answer(s, -ESHUTDOWN);
+		return;
+	}
+	s->until_ms = clock_mono_ms(e->clock) + WRITER_WAIT_MS;
+	s->next = e->submissions;
+	e->submissions = s;
+}
+
+/* Every release wakes the engine, so each is looked at again when something has changed. */
+static void try_submissions(struct engine *e, int64_t now_ms, int64_t *next_ms)
+{
+	struct submission **at = &e->submissions;
+
+	while (*at) {
+		struct submission *s = *at;
+		int r = submit(e, s->serial, s->name);
+
+		if (r == -EAGAIN && now_ms < s->until_ms) {
+			if (s->until_ms < *next_ms)
+				*next_ms = s->until_ms;
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		answer(s, r == -EAGAIN ? -EBUSY : r);
+	}
+}
+
+void intake_end(struct engine *e)
+{
+	while (e->submissions) {
+		struct submission *s = e->submissions;
+
+		e->submissions = s->next;
+		answer(s, -ESHUTDOWN);
+	}
 }
 
 void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
@@ -109,6 +163,7 @@ void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	uint64_t serials[AT_ONCE];
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 
+	try_submissions(e, now_ms, next_ms);
 	if (now_ms >= e->drafts_ms) {
 		size_t n = drafts_ready(e->drafts, serials, AT_ONCE, &e->drafts_ms);
 

@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "draftcheck.h"
-#include "loose.h"
+#include "draftcheck.h"
+#include "drafts.h"
+#include "drafttree.h"
 
 #define CONFIG "[job]\ncommand = true\n"
 #define SCRIPT "#!/bin/sh\n#SBATCH --time=00:10:00\ntrue\n"
@@ -35,7 +37,7 @@ static int tear_down(void **state)
 	(void)state;
 	profile_free(profile);
 	close(fd);
-	return loose_delete_tree(AT_FDCWD, folder);
+	return tree_delete(AT_FDCWD, folder);
 }
 
 static void put(const char *name, const char *text)

@@ -11,7 +11,10 @@
 #include <cmocka.h>
 
 #include "err.h"
-#include "loose.h"
+#include "draftcheck.h"
+#include "drafts.h"
+#include "drafttree.h"
+#include "spool.h"
 
 #define GOOD "[job]\ncommand = true\nfiles = config.ini\n"
 #define BAD "[slurm]\nbogus = 1\n"
@@ -60,7 +63,7 @@ static int tear_down(void **state)
 	drafts_close(drafts);
 	model_free(model);
 	profile_free(profile);
-	return loose_delete_tree(AT_FDCWD, folder);
+	return tree_delete(AT_FDCWD, folder);
 }
 
 static uint64_t make_folder(const char *name)

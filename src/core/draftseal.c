@@ -1,220 +1,16 @@
-#include "loose.h"
-
+/* From a draft to a job: the way of its files from SPOOL/new to SPOOL/sealed. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "draftcheck.h"
+#include "drafts_internal.h"
+#include "drafttree.h"
 #include "err.h"
 #include "log.h"
-#include "sbatchscript.h"
-
-#define DEPTH_MAX 100
-/* #SBATCH lines stand at the top: more of a script need not be read to know it for one. */
-#define SCRIPT_HEAD 65536
-
-bool draftcheck_dropping(const char *name)
-{
-	static const char *const patterns[] = {".*.sw[a-p]", ".sw[a-p]", "*~", ".#*", "#*#",
-		".~lock*", ".DS_Store", "._*", "Thumbs.db", "4913"};
-
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
-		if (fnmatch(patterns[i], name, 0) == 0)
-			return true;
-	return false;
-}
-
-bool draftcheck_transfer(const char *name)
-{
-	static const char *const patterns[] = {"?*.part", "?*.filepart", "?*.crdownload",
-		".goutputstream-*", ".nfs*", "*.partial", ".~tmp~", ".rsync-partial"};
-
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
-		if (fnmatch(patterns[i], name, 0) == 0)
-			return true;
-	/* rsync's .NAME.XXXXXX */
-	const char *dot = strrchr(name, '.');
-	if (*name != '.' || !dot || dot <= name + 1 || strlen(dot + 1) != 6)
-		return false;
-	return strspn(dot + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") ==
-		6;
-}
-
-static bool leaves(const char *path, const char *target)
-{
-	int depth = 0;
-
-	if (*target == '/')
-		return true;
-	for (const char *p = path; (p = strchr(p, '/')); p++)
-		depth++;
-	while (*target) {
-		size_t len = strcspn(target, "/");
-
-		if (len == 2 && strncmp(target, "..", 2) == 0)
-			depth--;
-		else if (len && !(len == 1 && *target == '.'))
-			depth++;
-		if (depth < 0)
-			return true;
-		target += len + (target[len] == '/');
-	}
-	return false;
-}
-
-static void note_link(int folder, const char *name, const char *path, struct loose_walk *walk)
-{
-	char target[4096];
-	ssize_t n = readlinkat(folder, name, target, sizeof(target) - 1);
-
-	if (n < 0)
-		return;
-	target[n] = 0;
-	if (!leaves(path, target))
-		return;
-	strbuf_add_escaped(&walk->leaving, path, strlen(path));
-	strbuf_adds(&walk->leaving, " -> ");
-	strbuf_add_escaped(&walk->leaving, target, (size_t)n);
-	strbuf_addc(&walk->leaving, '\n');
-}
-
-static void note_script(int folder, const char *name, struct loose_walk *walk)
-{
-	AUTO_FREE char *head = xmalloc(SCRIPT_HEAD);
-	struct sbatchscript script;
-	int fd AUTO_CLOSE = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	ssize_t n = fd < 0 ? -1 : pread(fd, head, SCRIPT_HEAD, 0);
-	if (n < 2 || head[0] != '#' || head[1] != '!')
-		return;
-	sbatchscript_parse(head, (size_t)n, &script);
-	if (script.is_batch && !walk->scripts++)
-		walk->script = xstrdup(name);
-	sbatchscript_release(&script);
-}
-
-static void note_top(int folder, const char *name, mode_t type, struct loose_walk *walk)
-{
-	if (strcmp(name, ".slurmount") == 0)
-		walk->reserved = true;
-	if (!S_ISDIR(type))
-		strbuf_add(&walk->names, name, strlen(name) + 1);
-	if (!S_ISREG(type) || draftcheck_dropping(name))
-		return;
-	if (strcmp(name, "SHA256SUMS") == 0)
-		walk->sums = true;
-	note_script(folder, name, walk);
-}
-
-static void walk_folder(int folder, const char *prefix, int depth, bool loose,
-	struct loose_walk *walk)
-{
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir AUTO_CLOSEDIR = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	struct stat st;
-
-	while (dir && (entry = readdir(dir))) {
-		const char *name = entry->d_name;
-
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (loose && S_ISDIR(st.st_mode)))
-			continue;
-		AUTO_FREE char *path = xasprintf("%s%s", prefix, name);
-		if (!depth)
-			note_top(fd, name, st.st_mode, walk);
-		if (draftcheck_transfer(name)) {
-			strbuf_add_escaped(&walk->transfers, path, strlen(path));
-			strbuf_addc(&walk->transfers, '\n');
-		} else if (draftcheck_dropping(name) && !S_ISDIR(st.st_mode)) {
-			strbuf_add_escaped(&walk->left_out, path, strlen(path));
-			strbuf_addc(&walk->left_out, '\n');
-			continue;
-		}
-		if (S_ISLNK(st.st_mode))
-			note_link(fd, name, path, walk);
-		if (S_ISREG(st.st_mode))
-			walk->files++;
-		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
-			AUTO_FREE char *below = xasprintf("%s/", path);
-			int sub AUTO_CLOSE = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-			if (sub >= 0)
-				walk_folder(sub, below, depth + 1, false, walk);
-		}
-	}
-}
-
-void loose_walk(int folder, bool loose, struct loose_walk *ret)
-{
-	*ret = (struct loose_walk){.left_out = STRBUF_INIT, .transfers = STRBUF_INIT,
-		.leaving = STRBUF_INIT, .names = STRBUF_INIT};
-	walk_folder(folder, "", 0, loose, ret);
-}
-
-void loose_walk_release(struct loose_walk *walk)
-{
-	strbuf_release(&walk->left_out);
-	strbuf_release(&walk->transfers);
-	strbuf_release(&walk->leaving);
-	strbuf_release(&walk->names);
-	free(walk->script);
-}
-
-/* Goes through a folder; `all` deletes everything, else droppings only. */
-static int delete_in(int parent, const char *name, bool all, int depth)
-{
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir AUTO_CLOSEDIR = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int result = 0;
-
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		struct stat st;
-		int r = 0;
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode)) {
-			r = depth < 4 * DEPTH_MAX ? delete_in(fd, entry->d_name, all, depth + 1) : -ELOOP;
-			if (all && unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0)
-				r = -errno;
-		} else if (all || draftcheck_dropping(entry->d_name)) {
-			r = unlinkat(fd, entry->d_name, 0) < 0 ? -errno : 0;
-		}
-		if (r < 0)
-			result = r;
-	}
-	return result;
-}
-
-void loose_sweep(int folder)
-{
-	delete_in(folder, ".", false, 0);
-}
-
-int loose_delete_tree(int folder, const char *name)
-{
-	int r = delete_in(folder, name, true, 0);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return r;
-	return unlinkat(folder, name, AT_REMOVEDIR) < 0 ? -errno : 0;
-}
-
-/* ---- from a draft to a job ---- */
 
 void sealed_draft_free(struct sealed_draft *sealed)
 {
@@ -383,7 +179,7 @@ static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft
 	int fd AUTO_CLOSE = openat(drafts->sealed_fd, uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	loose_sweep(fd);
+	tree_sweep_droppings(fd);
 	return fsync(drafts->sealed_fd) < 0 || fsync(drafts->top_fd) < 0 ? -errno : 0;
 }
 
@@ -436,7 +232,7 @@ int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *
 	if (draft && r < 0)
 		draft->gone = true;
 	else if (draft)
-		draft_unlink(drafts, draft);
+		draft_take_out(drafts, draft);
 	pthread_cond_broadcast(&drafts->settled);
 	pthread_mutex_unlock(&drafts->lock);
 	if (r == 0) {
@@ -474,5 +270,5 @@ int drafts_drop_sealed(struct drafts *drafts, const char *uuid)
 	/* What is half deleted must not pass for a job's files after a crash. */
 	if (renameat(drafts->sealed_fd, uuid, drafts->sealed_fd, drop) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return loose_delete_tree(drafts->sealed_fd, drop);
+	return tree_delete(drafts->sealed_fd, drop);
 }

@@ -1,10 +1,8 @@
 /*
- * What the parts of drafts share and nobody else uses: the records of drafts.c, and what loose.c
- * does with whole trees of files: a walk that tells what kinds of names there are, and the way from
- * a draft in SPOOL/new to a job's folder in SPOOL/sealed.
+ * The records of drafts, which the files draft*.c of this folder share and nobody else uses.
  */
-#ifndef SLURMOUNT_LOOSE_H
-#define SLURMOUNT_LOOSE_H
+#ifndef SLURMOUNT_DRAFTS_INTERNAL_H
+#define SLURMOUNT_DRAFTS_INTERNAL_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,8 +11,6 @@
 #include "drafts.h"
 #include "spool.h"
 #include "strbuf.h"
-
-/* ---- records ---- */
 
 #define DRAFT_BUCKETS 4096
 
@@ -58,7 +54,7 @@ struct drafts {
 /* Under lock. */
 struct draft *draft_find(struct drafts *drafts, uint64_t serial);
 /* Under lock: takes the draft out of the tables; draft_free() is called without it. */
-void draft_unlink(struct drafts *drafts, struct draft *draft);
+void draft_take_out(struct drafts *drafts, struct draft *draft);
 void draft_free(struct drafts *drafts, struct draft *draft);
 /* Under lock.  Takes over `name`. */
 void draft_add_stale(struct drafts *drafts, enum draft_stale_kind kind, uint64_t node,
@@ -69,27 +65,21 @@ void draft_tell_stale(struct drafts *drafts);
 void draft_forget_meta(struct drafts *drafts, const char *name);
 #define DRAFT_LOOSE_NAME "_loose"
 
-/* ---- trees ---- */
-
-struct loose_walk {
-	struct strbuf left_out;  /* droppings, paths, a line each */
-	struct strbuf transfers; /* names under way, a line each */
-	struct strbuf leaving;   /* "PATH -> TARGET", a line each */
-	struct strbuf names;     /* of files at the top, each NUL-terminated */
-	char *script;            /* the first batch script at the top, or NULL */
-	size_t scripts;          /* how many there are */
-	size_t files;            /* regular files that are part of the job */
-	bool reserved;           /* something at the top is named .slurmount */
-	bool sums;               /* SHA256SUMS is at the top */
-};
-
-/* Walks the tree below `folder`, or the files directly in it where `loose`. */
-void loose_walk(int folder, bool loose, struct loose_walk *ret);
-void loose_walk_release(struct loose_walk *walk);
-
-/* Deletes droppings everywhere below `folder`. */
-void loose_sweep(int folder);
-/* Deletes `name` in `folder` and all below it.  0 or a negative errno. */
-int loose_delete_tree(int folder, const char *name);
+/* The longest config.ini that is read. */
+#define DRAFT_CONFIG_MAX (1u << 20)
+/* The name in SPOOL/meta of what is kept of `draft` (NULL: the loose one) as `what`; to be freed. */
+char *draft_meta_name(const char *draft, const char *what);
+/* The draft's name (NULL: the loose draft) and top directory, both the caller's; -ENOENT. */
+int draft_open_folder(struct drafts *drafts, uint64_t serial, char **name, struct spool_node **node);
+/* The serials of all drafts there are now, to be freed. */
+uint64_t *draft_all_serials(struct drafts *drafts, size_t *count);
+/* Whether the text is a valid config.ini by itself. */
+bool draft_config_is_valid(const struct strbuf *text);
+/* Remembers the text as the last valid config.ini, unless one has been refused since. */
+void draft_take_valid(struct drafts *drafts, uint64_t serial, const struct strbuf *text);
+/* Sees to it that the draft's check is of its present state; reads its files. */
+void draft_evaluate(struct drafts *drafts, uint64_t serial);
+/* Under no lock: something may have become ready. */
+void draft_wake_engine(struct drafts *drafts);
 
 #endif

@@ -1,0 +1,185 @@
+/* When a draft is ready: checked, quiet for its settling time, and no longer being written. */
+#include <errno.h>
+#include <string.h>
+
+#include "drafts_internal.h"
+#include "err.h"
+
+/* Lets the draft go that was held for a refused text, where another valid one has come. */
+static bool is_held(struct drafts *drafts, uint64_t serial, const char *name, int folder)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf old AUTO_STRBUF = STRBUF_INIT;
+	AUTO_FREE char *before = draft_meta_name(name, "before");
+
+	pthread_mutex_lock(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+	bool held = draft && draft->refused;
+	pthread_mutex_unlock(&drafts->lock);
+	if (!held)
+		return false;
+	if (draftcheck_read(folder, "config.ini", DRAFT_CONFIG_MAX, &text) < 0 || !text.len ||
+		!draft_config_is_valid(&text))
+		return true;
+	draftcheck_read(drafts->meta_fd, before, DRAFT_CONFIG_MAX, &old);
+	if (old.len == text.len && memcmp(old.data, text.data, old.len) == 0)
+		return true;
+	draft_forget_meta(drafts, name);
+	pthread_mutex_lock(&drafts->lock);
+	draft = draft_find(drafts, serial);
+	if (draft)
+		draft->refused = false;
+	pthread_mutex_unlock(&drafts->lock);
+	return false;
+}
+
+/* Sees to it that the draft's check is of its present state. */
+void draft_evaluate(struct drafts *drafts, uint64_t serial)
+{
+	AUTO_FREE char *name = NULL;
+	struct spool_node *node;
+
+	pthread_mutex_lock(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+	bool fresh = !draft || draft->sealed || (draft->check && draft->check_changes == draft->changes);
+	uint64_t changes = draft ? draft->changes : 0;
+	pthread_mutex_unlock(&drafts->lock);
+	if (fresh || draft_open_folder(drafts, serial, &name, &node) < 0)
+		return;
+	struct draftcheck_request request = {.folder = node->fd, .name = name,
+		.profile = drafts->config.profile};
+	if (is_held(drafts, serial, name, node->fd))
+		request.held = "a config.ini was refused (see refused.ini) and the text before came back; "
+			"write another, or submit this one by mv";
+	struct draftcheck *check = xcalloc(1, sizeof(*check));
+	draftcheck_run(&request, check);
+	if (check->config_valid)
+		draft_take_valid(drafts, serial, &check->config);
+	spool_put(drafts->spool, node);
+
+	pthread_mutex_lock(&drafts->lock);
+	draft = draft_find(drafts, serial);
+	struct draftcheck *old = check;
+	if (draft && !draft->sealed) {
+		old = draft->check;
+		draft->check = check;
+		draft->check_changes = changes;
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	if (old) {
+		draftcheck_release(old);
+		free(old);
+	}
+}
+
+/* Under lock: when to look at the draft again, INT64_MIN where its time has come. */
+static int64_t ready_time(const struct drafts *drafts, const struct draft *draft, int64_t now)
+{
+	const struct profile *profile = drafts->config.profile;
+	double least = profile->settle < profile->settle_unnamed ? profile->settle :
+		profile->settle_unnamed;
+	int64_t quiet = 3 * draft->pause_ms;
+	bool checked = draft->check && draft->check_changes == draft->changes;
+
+	if (draft->sealed || draft->elsewhere || draft->writers || draft->running || draft->failed)
+		return CLOCK_NEVER;
+	if (checked && draft->check->verdict != DRAFT_READY)
+		return CLOCK_NEVER;
+	if (checked && draft->sums && draft->sums_changes == draft->changes && *draft->sums)
+		return CLOCK_NEVER;
+	int64_t settle = checked ? draft->check->settle_ms : (int64_t)(1000 * least);
+	int64_t when = draft->changed_ms + (settle > quiet ? settle : quiet);
+	return when <= now ? INT64_MIN : when;
+}
+
+/* The sums of a draft whose time has come; reads all of it, once a state. */
+static void check_sums(struct drafts *drafts, uint64_t serial)
+{
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	AUTO_FREE char *name = NULL;
+	struct spool_node *node;
+
+	pthread_mutex_lock(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+	bool needed = draft && draft->check && draft->check->sums &&
+		!(draft->sums && draft->sums_changes == draft->changes);
+	uint64_t changes = draft ? draft->changes : 0;
+	pthread_mutex_unlock(&drafts->lock);
+	if (!needed || draft_open_folder(drafts, serial, &name, &node) < 0)
+		return;
+	draftcheck_sums(node->fd, &why);
+	spool_put(drafts->spool, node);
+	WITH_LOCK(&drafts->lock);
+	draft = draft_find(drafts, serial);
+	if (!draft)
+		return;
+	free(draft->sums);
+	draft->sums = strbuf_steal(&why);
+	draft->sums_changes = changes;
+}
+
+static bool is_ready(struct drafts *drafts, uint64_t serial, int64_t *next_ms)
+{
+	int64_t now = clock_mono_ms(drafts->config.clock);
+	int64_t when = INT64_MIN;
+
+	/* Each look may show that another, longer one is due: a check, then the sums. */
+	for (int look = 0; look < 3 && when == INT64_MIN; look++) {
+		if (look == 1)
+			draft_evaluate(drafts, serial);
+		if (look == 2)
+			check_sums(drafts, serial);
+		WITH_LOCK(&drafts->lock);
+		struct draft *draft = draft_find(drafts, serial);
+		if (!draft)
+			return false;
+		when = ready_time(drafts, draft, now);
+		draft->armed = when != CLOCK_NEVER && when != INT64_MIN;
+	}
+	if (when != INT64_MIN && when < *next_ms)
+		*next_ms = when;
+	return when == INT64_MIN;
+}
+
+uint64_t *draft_all_serials(struct drafts *drafts, size_t *count)
+{
+	uint64_t *list = NULL;
+	size_t n = 0, capacity = 0;
+
+	WITH_LOCK(&drafts->lock);
+	for (size_t i = 0; i < DRAFT_BUCKETS; i++) {
+		for (struct draft *d = drafts->table[i]; d; d = d->next) {
+			if (n == capacity) {
+				capacity = capacity ? 2 * capacity : 64;
+				list = xrealloc(list, capacity * sizeof(*list));
+			}
+			list[n++] = d->serial;
+		}
+	}
+	*count = n;
+	return list;
+}
+
+size_t drafts_ready(struct drafts *drafts, uint64_t *serials, size_t max, int64_t *next_ms)
+{
+	size_t count, found = 0;
+	AUTO_FREE uint64_t *all = draft_all_serials(drafts, &count);
+
+	*next_ms = CLOCK_NEVER;
+	for (size_t i = 0; i < count && found < max; i++)
+		if (is_ready(drafts, all[i], next_ms))
+			serials[found++] = all[i];
+	return found;
+}
+
+int drafts_writers(struct drafts *drafts, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+
+	if (!draft)
+		return -ENOENT;
+	if (!draft->writers)
+		return 0;
+	return draft->unflushed ? -EBUSY : -EAGAIN;
+}

@@ -1,0 +1,88 @@
+/* What drafts/NAME/ shows of a draft. */
+#include <errno.h>
+#include <string.h>
+
+#include "drafts_internal.h"
+#include "err.h"
+
+static int view_refused(struct drafts *drafts, uint64_t serial, struct strbuf *ret)
+{
+	AUTO_FREE char *name = NULL;
+	struct spool_node *node;
+
+	int r = draft_open_folder(drafts, serial, &name, &node);
+	if (r < 0)
+		return r;
+	spool_put(drafts->spool, node);
+	AUTO_FREE char *refused = draft_meta_name(name, "refused");
+	return draftcheck_read(drafts->meta_fd, refused, DRAFT_CONFIG_MAX, ret);
+}
+
+static void view_problems(const struct draft *draft, struct strbuf *ret)
+{
+	if (draft->failed)
+		strbuf_adds(ret, "an operation failed for want of room or an error of the disk: files may be "
+			"cut short; copy them again, or submit by mv\n");
+	if (draft->writers)
+		strbuf_addf(ret, "%u file%s open for writing\n", draft->writers,
+			draft->writers == 1 ? " is" : "s are");
+	if (draft->sums && draft->sums_changes == draft->changes)
+		strbuf_adds(ret, draft->sums);
+	strbuf_add(ret, draft->check->problems.data, draft->check->problems.len);
+}
+
+int drafts_view(struct drafts *drafts, uint64_t serial, enum draft_file file, struct strbuf *ret,
+	int64_t *mtime_ns)
+{
+	draft_evaluate(drafts, serial);
+	pthread_mutex_lock(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+	int r = draft && draft->check && !draft->gone ? 0 : -ENOENT;
+	if (r == 0) {
+		*mtime_ns = draft->changed_ns;
+		if (file == DRAFT_FILE_PROBLEMS)
+			view_problems(draft, ret);
+		else if (file == DRAFT_FILE_PREVIEW && draft->check->preview.len)
+			strbuf_add(ret, draft->check->preview.data, draft->check->preview.len);
+		else if (file != DRAFT_FILE_REFUSED || !draft->refused)
+			r = -ENOENT;
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	return r == 0 && file == DRAFT_FILE_REFUSED ? view_refused(drafts, serial, ret) : r;
+}
+
+static bool is_listed(const struct draft *draft)
+{
+	/* A folder of that name would pass for the loose draft. */
+	return !draft->gone && !draft->elsewhere &&
+		(!draft->name || strcmp(draft->name, DRAFT_LOOSE_NAME) != 0);
+}
+
+uint64_t drafts_by_name(struct drafts *drafts, const char *name)
+{
+	WITH_LOCK(&drafts->lock);
+	for (size_t i = 0; i < DRAFT_BUCKETS; i++)
+		for (const struct draft *d = drafts->table[i]; d; d = d->next)
+			if (is_listed(d) && strcmp(d->name ? d->name : DRAFT_LOOSE_NAME, name) == 0)
+				return d->serial;
+	return 0;
+}
+
+void drafts_each(struct drafts *drafts, void (*each)(void *arg, const char *name, uint64_t serial),
+	void *arg)
+{
+	size_t count;
+	AUTO_FREE uint64_t *all = draft_all_serials(drafts, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		AUTO_FREE char *name = NULL;
+
+		pthread_mutex_lock(&drafts->lock);
+		const struct draft *draft = draft_find(drafts, all[i]);
+		if (draft && is_listed(draft))
+			name = xstrdup(draft->name ? draft->name : DRAFT_LOOSE_NAME);
+		pthread_mutex_unlock(&drafts->lock);
+		if (name)
+			each(arg, name, all[i]);
+	}
+}
