@@ -24,6 +24,7 @@ struct track {
 	enum step step;
 	bool busy;             /* a lane works on it */
 	bool cancel_sent;
+	unsigned verbs;        /* scontrol commands on their way: its track stays, whatever is seen */
 	int64_t due_ms;        /* not before */
 	unsigned failures;     /* in a row, for the pauses */
 	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
@@ -125,6 +126,12 @@ int verb_remove(struct engine *e, uint64_t serial);
 int verb_set_config(struct engine *e, uint64_t serial, const char *text, size_t len);
 void verb_send_cancel(struct engine *e, const struct job *job);
 void verb_sweep(struct engine *e);
+/* The one line of `error` that tells of ctl, beginning with "ctl: "; NULL takes it away. */
+void verb_note(struct job *now, const char *note, ...) __attribute__((format(printf, 2, 3)));
+/* slurmverb.c: what is a command of Slurm's.  0; -EPERM: it has no id yet; -EIO: out of reach. */
+int slurmverb_hold(struct engine *e, struct job *job);
+int slurmverb_release(struct engine *e, struct job *job);
+int slurmverb_requeue(struct engine *e, struct job *job);
 /* probe.c: what the cluster is like. */
 void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* watch.c: states. */

@@ -76,7 +76,7 @@ static void render_info(const struct job *job, struct strbuf *b)
 
 static void render_ctl(const struct job *job, struct strbuf *b)
 {
-	unsigned verbs = jobstate_verbs(job->state);
+	unsigned verbs = jobstate_verbs_listed(job->state, job->reason);
 
 	for (unsigned i = 0; jobstate_verb_name(i); i++)
 		if (verbs & 1u << i)

@@ -106,6 +106,25 @@ enum jobstate_class jobstate_class(const char *word)
 	return find(word)->class;
 }
 
+unsigned jobstate_count_known(void)
+{
+	return COUNT(states);
+}
+
+unsigned jobstate_number(const char *word)
+{
+	unsigned i = 0;
+
+	while (i < COUNT(states) && strcmp(states[i].word, word))
+		i++;
+	return i;
+}
+
+const char *jobstate_word(unsigned number)
+{
+	return states[number].word;
+}
+
 unsigned jobstate_verbs(const char *word)
 {
 	const struct state *state = find(word);
@@ -116,6 +135,18 @@ unsigned jobstate_verbs(const char *word)
 			(!verb_rows[i].word || !strcmp(verb_rows[i].word, word)))
 			return verb_rows[i].verbs & JOBSTATE_VERBS_DONE;
 	return 0;
+}
+
+unsigned jobstate_verbs_listed(const char *word, const char *reason)
+{
+	unsigned verbs = jobstate_verbs(word);
+
+	if ((find(word)->traits & (QUEUED | HELD)) != QUEUED)
+		return verbs;
+	/* JobHeldUser, JobHeldAdmin, JobHoldMaxRequeue, "launch failed requeued held". */
+	bool held = !strncmp(reason, "JobHeld", 7) || !strncmp(reason, "JobHold", 7) ||
+		strstr(reason, "held");
+	return verbs & ~(unsigned)(held ? JOBSTATE_VERB_HOLD : JOBSTATE_VERB_RELEASE);
 }
 
 const char *jobstate_verb_name(unsigned index)

@@ -30,11 +30,19 @@ enum jobstate_verb {
 };
 
 /* The verbs that verbs.c acts on; the others are named, and never listed as possible. */
-#define JOBSTATE_VERBS_DONE (JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RESUBMIT)
+#define JOBSTATE_VERBS_DONE (JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RESUBMIT | \
+	JOBSTATE_VERB_HOLD | JOBSTATE_VERB_RELEASE | JOBSTATE_VERB_REQUEUE)
 
 enum jobstate_class jobstate_class(const char *word);
+/* The words of the table, numbered from 0; a word that is not in it has the number of their count. */
+unsigned jobstate_count_known(void);
+unsigned jobstate_number(const char *word);
+const char *jobstate_word(unsigned number);
 /* The verbs that are possible in that state, of JOBSTATE_VERBS_DONE. */
 unsigned jobstate_verbs(const char *word);
+/* Those of them that make sense, for ctl to list: of a job that waits in the queue its reason tells
+ * whether it is held.  Before the reason is known both are taken. */
+unsigned jobstate_verbs_listed(const char *word, const char *reason);
 /* The verb of the bit 1 << `index`, or NULL behind the last. */
 const char *jobstate_verb_name(unsigned index);
 

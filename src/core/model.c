@@ -13,6 +13,7 @@ struct entry {
 	struct job *shown;
 	struct job *previous; /* NULL outside an invalidation */
 	unsigned given;       /* files whose attributes were given out since `shown` moved on */
+	bool fresh;           /* the notifier does not know it yet */
 	bool renamed;         /* shown at once, and the notifier does not know it yet */
 };
 
@@ -22,6 +23,9 @@ struct model {
 	size_t count;            /* lock; of entries */
 	size_t capacity;         /* lock */
 	size_t removed;          /* lock; of entries */
+	struct job **gone;       /* lock; removed, and not taken by the notifier yet */
+	size_t gone_count;       /* lock */
+	size_t gone_capacity;    /* lock */
 	uint64_t *names;         /* lock; open hash of serials by name, 0 for free */
 	size_t name_slots;       /* lock; a power of two, or 0 */
 	size_t names_used;       /* lock; taken slots, stale ones included */
@@ -52,6 +56,9 @@ void model_free(struct model *m)
 		return;
 	for (size_t i = 0; i < m->count; i++)
 		entry_clear(&m->entries[i]);
+	for (size_t i = 0; i < m->gone_count; i++)
+		job_unref(m->gone[i]);
+	free(m->gone);
 	free(m->entries);
 	free(m->names);
 	pthread_mutex_destroy(&m->lock);
@@ -203,6 +210,7 @@ void model_publish(struct model *m, struct job *job)
 	} else {
 		grow_names(m);
 		entry = insert(m, serial);
+		entry->fresh = m->changed != NULL;
 		entry->latest = job;
 		entry->shown = job_ref(job);
 		put_name(m, entry);
@@ -213,11 +221,23 @@ void model_publish(struct model *m, struct job *job)
 	tell(m, serial);
 }
 
+/* Under the lock. */
+static void keep_gone(struct model *m, const struct job *job)
+{
+	if (m->gone_count == m->gone_capacity) {
+		m->gone_capacity = m->gone_capacity ? m->gone_capacity * 2 : 16;
+		m->gone = xrealloc(m->gone, m->gone_capacity * sizeof(*m->gone));
+	}
+	m->gone[m->gone_count++] = job_ref(job);
+}
+
 void model_remove(struct model *m, uint64_t serial)
 {
 	pthread_mutex_lock(&m->lock);
 	struct entry *entry = find(m, serial);
 	if (entry) {
+		if (m->changed)
+			keep_gone(m, entry->shown);
 		entry_clear(entry);
 		m->removed++;
 		compact(m);
@@ -347,6 +367,25 @@ unsigned model_advance(struct model *m, uint64_t serial, bool *directory)
 	}
 	entry->given = 0;
 	return changed;
+}
+
+bool model_take_new(struct model *m, uint64_t serial)
+{
+	WITH_LOCK(&m->lock);
+	struct entry *entry = find(m, serial);
+	bool fresh = entry && entry->fresh;
+
+	if (fresh)
+		entry->fresh = false;
+	return fresh;
+}
+
+struct job **model_take_removed(struct model *m, size_t *count)
+{
+	WITH_LOCK(&m->lock);
+	*count = m->gone_count;
+	m->gone_count = m->gone_capacity = 0;
+	return STEAL(m->gone);
 }
 
 void model_settle(struct model *m, uint64_t serial)

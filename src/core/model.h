@@ -48,6 +48,11 @@ bool model_is_shown(struct model *model, const struct job *job);
 /* Notifier only.  Moves `shown` on to `latest`; returns the bits of the files that differ, 0 where
  * there is nothing new; `*directory` says that the directory's own attributes changed. */
 unsigned model_advance(struct model *model, uint64_t serial, bool *directory);
+/* Notifier only.  True once for each job that was added since model_on_change(). */
+bool model_take_new(struct model *model, uint64_t serial);
+/* Notifier only.  The jobs that were removed since then and the last call, as they were shown, in
+ * order: an array of references, all of them the caller's to free; NULL where there are none. */
+struct job **model_take_removed(struct model *model, size_t *count);
 /* Notifier only.  The invalidation returned: `previous` is let go. */
 void model_settle(struct model *model, uint64_t serial);
 

@@ -1,5 +1,6 @@
 /* What a user asks of a job that there is: ctl, rmdir, a mended config.ini. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,7 @@ static void scancelled(struct engine *e, struct cancel *c, struct track *track)
 
 		strbuf_rtrim(&c->answer.err);
 		strbuf_add_escaped(&words, c->answer.err.data, c->answer.err.len);
-		AUTO_FREE char *text = xasprintf(
-			"The job could not be cancelled. Slurm's words: %s\n", words.data);
-		job_set(&now->error, text);
+		verb_note(now, "ctl: the job could not be cancelled. Slurm's words: %s", words.data);
 		engine_commit(e, now, "scancel %s failed: %s", c->id, words.data);
 	}
 }
@@ -111,6 +110,7 @@ static int cancel(struct engine *e, struct job *job)
 	struct job *now = job_copy(job);
 
 	now->cancel_asked = true;
+	verb_note(now, NULL);
 	int r = engine_commit(e, now, "cancel was asked for");
 	if (r < 0)
 		return r;
@@ -152,6 +152,28 @@ static int resubmit(struct engine *e, struct job *job)
 	return r;
 }
 
+/* The rest of `error` stays: it may say why the job was refused. */
+void verb_note(struct job *now, const char *note, ...)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	va_list args;
+
+	for (const char *line = now->error; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		if (strncmp(line, "ctl: ", 5))
+			strbuf_addf(&text, "%.*s\n", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+	if (note) {
+		va_start(args, note);
+		strbuf_vaddf(&text, note, args);
+		va_end(args);
+		strbuf_addc(&text, '\n');
+	}
+	job_set(&now->error, text.data);
+}
+
 static const struct {
 	const char *word;
 	unsigned bit;
@@ -160,6 +182,9 @@ static const struct {
 	{"cancel", JOBSTATE_VERB_CANCEL, cancel},
 	{"sync", JOBSTATE_VERB_SYNC, sync_now},
 	{"resubmit", JOBSTATE_VERB_RESUBMIT, resubmit},
+	{"hold", JOBSTATE_VERB_HOLD, slurmverb_hold},
+	{"release", JOBSTATE_VERB_RELEASE, slurmverb_release},
+	{"requeue", JOBSTATE_VERB_REQUEUE, slurmverb_requeue},
 };
 
 int verb_run(struct engine *e, uint64_t serial, const char *verb)
@@ -174,9 +199,9 @@ int verb_run(struct engine *e, uint64_t serial, const char *verb)
 		if (jobstate_verbs(job->state) & verbs[i].bit)
 			return verbs[i].act(e, job);
 		struct job *now = job_copy(job);
-		AUTO_FREE char *text = xasprintf("`%s` is not possible while the job is %s; ctl lists "
-			"what is.\n", verb, job->state);
-		job_set(&now->error, text);
+
+		verb_note(now, "ctl: `%s` is not possible while the job is %s; ctl lists what is.", verb,
+			job->state);
 		engine_commit(e, now, NULL);
 		return -EPERM;
 	}
@@ -218,6 +243,10 @@ int verb_remove(struct engine *e, uint64_t serial)
 	if (!job)
 		return -ENOENT;
 	enum jobstate_class class = jobstate_class(job->state);
+	struct track *track = engine_track(e, serial);
+	/* A requeue on its way may make it active. */
+	if (track && track->verbs)
+		return -EBUSY;
 	if (class == JOBSTATE_ACTIVE || (class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")))
 		return -EBUSY;
 	int r = store_remove(e->store, job, *job->workdir ? job->workdir : NULL);

@@ -466,13 +466,15 @@ static bool apply(struct engine *e, const struct sight *s)
 	}
 	if (!*now->stdout_path)
 		find_outputs(e, now);
+	bool new_state = strcmp(job->state, word);
+	if (new_state)
+		verb_note(now, NULL);
 	if (same(job, now)) {
 		job_unref(now);
 		return false;
 	}
-	bool new_state = strcmp(job->state, word);
 	if (engine_commit(e, now, new_state ? "%s%s%s" : NULL, word, *now->reason ? ": " : "",
-		now->reason) == 0 && ended)
+		now->reason) == 0 && ended && !track->verbs)
 		engine_drop_track(e, s->serial);
 	return true;
 }

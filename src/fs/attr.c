@@ -13,6 +13,8 @@ const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 		return &work_ops;
 	if (ino & FS_DRAFT_NODE || ino == FIXED_NEW)
 		return &draft_ops;
+	if (ino & FS_STATE_NODE)
+		return &state_ops;
 	if (!fs_serial(ino))
 		return &fixed_ops;
 	if (fs_part(ino) == PART_WORK)

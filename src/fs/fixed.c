@@ -34,6 +34,7 @@ static const char readme[] =
 	"    echo cancel > jobs/mysim/ctl     cat jobs/mysim/ctl lists what can be asked for now\n"
 	"    rm -rf jobs/mysim                forgets the job and removes its folder on the cluster\n"
 	"\n"
+	"    ls by-state/RUNNING              the jobs in a state, as links\n"
 	"    cat cluster/connection           whether the cluster is reached, and since when\n"
 	"\n"
 	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/.\n";
@@ -87,6 +88,7 @@ static const struct fixed table[FIXED_COUNT] = {
 	[FIXED_JOBS] = {"jobs", FIXED_ROOT, S_IFDIR | 0755, NULL},
 	[FIXED_NEW] = {"new", FIXED_JOBS, S_IFDIR | 0755, NULL},
 	[FIXED_DRAFTS] = {"drafts", FIXED_ROOT, S_IFDIR | 0555, NULL},
+	[FIXED_BY_STATE] = {"by-state", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_CLUSTER] = {"cluster", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_CONNECTION] = {"connection", FIXED_CLUSTER, S_IFREG | 0444, render_connection},
 };
@@ -114,7 +116,7 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 
 	if (table[ino].render)
 		table[ino].render(fs, &text);
-	if (ino == FIXED_JOBS)
+	if (ino == FIXED_JOBS || ino == FIXED_BY_STATE)
 		ns = atomic_load(&fs->jobs_ns);
 	else if (ino == FIXED_NEW)
 		ns = new_ns(fs);
@@ -127,7 +129,7 @@ static double timeout_of(fuse_ino_t ino)
 {
 	if (ino == FIXED_CONNECTION || ino == FIXED_DRAFTS || ino == FIXED_NEW)
 		return 0;
-	return ino == FIXED_JOBS ? 1 : FS_LONG;
+	return ino == FIXED_JOBS || ino == FIXED_BY_STATE ? 1 : FS_LONG;
 }
 
 static struct fuse_entry_param fixed_entry(struct fs *fs, fuse_ino_t ino)
@@ -182,7 +184,10 @@ static void fixed_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 			fuse_reply_entry(req, &entry);
 			return;
 		}
-	if (parent == FIXED_JOBS)
+	struct fuse_entry_param state;
+	if (parent == FIXED_BY_STATE && bystate_lookup(of(req), name, &state))
+		fuse_reply_entry(req, &state);
+	else if (parent == FIXED_JOBS)
 		lookup_in_jobs(req, name);
 	else if (parent == FIXED_DRAFTS)
 		lookup_in_drafts(req, name);
@@ -341,6 +346,8 @@ static void list(fuse_req_t req, fuse_ino_t self, size_t size, off_t off, bool p
 		list_jobs(fs, &l, off);
 	else if (room && self == FIXED_DRAFTS)
 		list_drafts(fs, &l, off);
+	else if (room && self == FIXED_BY_STATE)
+		bystate_list(fs, &l, off, OFF_MORE);
 	fs_listing_end(&l);
 }
 

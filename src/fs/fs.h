@@ -4,6 +4,7 @@
  * Inode ids, all below 2^53 so that every program keeps them:
  *   1..63                        the fixed directories and files of the mount (enum fixed_ino)
  *   serial << 6 | part           a job's (or a draft's top) directory and fixed files (enum job_part)
+ *   2^50 | serial << 6 | state  a link in by-state/STATE; without a serial the directory itself
  *   2^51 | n                     a node inside a draft's tree, n from a counted table (drafts)
  *   2^52 | n                     a node below a job's work/, n from a counted table (work)
  * Ids by arithmetic need no look-up count.  Each group of ids has a table of low-level handlers of
@@ -22,6 +23,7 @@
 #include "remote.h"
 #include "store.h"
 
+#define FS_STATE_NODE (UINT64_C(1) << 50)
 #define FS_DRAFT_NODE (UINT64_C(1) << 51)
 #define FS_WORK_NODE (UINT64_C(1) << 52)
 #define FS_PART_BITS 6
@@ -34,6 +36,7 @@ enum fixed_ino {
 	FIXED_DRAFTS,
 	FIXED_CLUSTER,
 	FIXED_CONNECTION,
+	FIXED_BY_STATE,
 	FIXED_COUNT,
 };
 
@@ -50,6 +53,7 @@ enum job_part {
 struct notifier;
 struct work;
 struct hides;
+struct bystate;
 
 struct fs {
 	struct fuse_session *session;
@@ -68,6 +72,7 @@ struct fs {
 	const char *spool;
 	const char *control; /* path of the socket that --login talks to */
 	struct hides *hides;
+	struct bystate *bystate;
 	_Atomic int64_t jobs_ns; /* when a job was last added or removed: the mtime of jobs/ */
 	bool debug;              /* log every request */
 };
@@ -89,6 +94,7 @@ static inline unsigned fs_part(fuse_ino_t ino)
  * notify the kernel; each replies exactly once, or hands the request on to be answered later. */
 extern const struct fuse_lowlevel_ops fixed_ops; /* fixed.c: root, README, jobs, drafts, cluster */
 extern const struct fuse_lowlevel_ops job_ops;   /* jobdir.c: jobs/NAME and its files, ctl */
+extern const struct fuse_lowlevel_ops state_ops; /* bystate.c: by-state/STATE and its links */
 extern const struct fuse_lowlevel_ops view_ops;  /* view.c: drafts/NAME and its files */
 extern const struct fuse_lowlevel_ops draft_ops; /* draft.c: jobs/new and all below it */
 extern const struct fuse_lowlevel_ops work_ops;  /* work.c: jobs/NAME/work and all below it */
@@ -146,6 +152,24 @@ void hides_add(struct hides *hides, uint64_t serial, unsigned parts);
 /* The parts that are hidden. */
 unsigned hides_get(struct hides *hides, uint64_t serial);
 void hides_drop(struct hides *hides, uint64_t serial);
+
+/* ---- by-state (bystate.c); any thread ---- */
+
+#define BYSTATE_MAX 64 /* states, those of Slurm's that jobstate.h does not know included */
+
+struct bystate *bystate_new(struct fs *fs);
+void bystate_free(struct bystate *bystate);
+/* The word's number, or BYSTATE_MAX where there are too many: such a job is in no by-state. */
+unsigned bystate_number(struct bystate *bystate, const char *word);
+/* So many have a number. */
+unsigned bystate_count(struct bystate *bystate);
+fuse_ino_t bystate_ino(unsigned number);
+/* A job came to that state or left it: the directory's times. */
+void bystate_changed(struct bystate *bystate, unsigned number, int64_t now_ns);
+/* For fixed.c: an entry of by-state itself; false where there is none. */
+bool bystate_lookup(struct fs *fs, const char *name, struct fuse_entry_param *ret);
+/* Adds the states that have jobs, at offsets above `base`. */
+void bystate_list(struct fs *fs, struct fs_listing *l, off_t off, off_t base);
 
 /* ---- the notifier (notify.c): the one thread that tells the kernel what to forget ---- */
 

@@ -125,6 +125,7 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 	if (r < 0)
 		return r;
 	fs->hides = hides_new();
+	fs->bystate = bystate_new(fs);
 	fs->notifier = notifier_new(fs);
 	fs->work = work_new(fs);
 	return 0;
@@ -222,6 +223,7 @@ static void descend(struct daemon *d)
 	work_free(fs->work);
 	notifier_free(fs->notifier);
 	hides_free(fs->hides);
+	bystate_free(fs->bystate);
 	model_free(fs->model);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);

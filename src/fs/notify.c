@@ -24,6 +24,7 @@ struct notifier {
 	pthread_t thread;
 	bool running; /* of the starting thread */
 	size_t jobs;  /* the thread's: how many there were last */
+	uint64_t states; /* the thread's: which of by-state changed in this round, as bits */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -114,10 +115,52 @@ static void forget_link(struct notifier *n, uint64_t serial, unsigned part, cons
 	forget_name(n, fs_job_ino(serial, PART_DIR), name);
 }
 
+/* A job has left a state, or come to it. */
+static void state_changed(struct notifier *n, const struct job *job)
+{
+	unsigned number = bystate_number(n->fs->bystate, job->state);
+
+	if (number == BYSTATE_MAX)
+		return;
+	n->states |= UINT64_C(1) << number;
+	forget_name(n, bystate_ino(number), job->name);
+}
+
+/* Replies that were on their way may have put its link anywhere. */
+static void forget_links(struct notifier *n, const struct job *job)
+{
+	for (unsigned i = 0; i < bystate_count(n->fs->bystate); i++)
+		forget_name(n, bystate_ino(i), job->name);
+}
+
+static void tell_states(struct notifier *n)
+{
+	int64_t now_ns = clock_real_ns(n->fs->clock);
+
+	for (unsigned i = 0; i < BYSTATE_MAX; i++)
+		if (n->states & UINT64_C(1) << i) {
+			bystate_changed(n->fs->bystate, i, now_ns);
+			forget_attr(n, bystate_ino(i));
+		}
+	n->states = 0;
+}
+
+static void tell_removed(struct notifier *n)
+{
+	size_t count;
+	AUTO_FREE struct job **gone = model_take_removed(n->fs->model, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		state_changed(n, gone[i]);
+		job_unref(gone[i]);
+	}
+}
+
 static void tell_job(struct notifier *n, const struct news *news)
 {
 	struct model *model = n->fs->model;
 	uint64_t serial = news->serial;
+	AUTO_JOB struct job *before = model_shown(model, serial);
 	bool directory;
 	unsigned files = model_advance(model, serial, &directory);
 
@@ -135,6 +178,13 @@ static void tell_job(struct notifier *n, const struct news *news)
 	}
 	if (directory)
 		forget_attr(n, fs_job_ino(serial, PART_DIR));
+	AUTO_JOB struct job *now = model_shown(model, serial);
+	if (now && (model_take_new(model, serial) || directory))
+		state_changed(n, now);
+	if (before && now && strcmp(before->state, now->state))
+		state_changed(n, before);
+	if (now && news->all)
+		forget_links(n, now);
 	model_settle(model, serial);
 }
 
@@ -155,6 +205,8 @@ static void tell_jobs(struct notifier *n, const struct news *news, size_t count)
 	}
 	for (size_t i = 0; i < count; i++)
 		tell_job(n, &news[i]);
+	tell_removed(n);
+	tell_states(n);
 }
 
 static void tell_draft(void *arg, const struct draft_stale *stale)

@@ -78,7 +78,7 @@ static void ctl_lists_what_is_possible(void **state)
 	assert_null(strstr(b.data, "resubmit"));
 	assert_int_equal(b.len, jobfile_size(job, JOB_FILE_CTL));
 	strcpy(job->state, "COMPLETED");
-	check(job, JOB_FILE_CTL, "");
+	check(job, JOB_FILE_CTL, "requeue\n");
 }
 
 static void names_and_modes(void **state)

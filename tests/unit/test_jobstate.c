@@ -118,9 +118,20 @@ static void lists_the_verbs(void **state)
 	assert_null(jobstate_verb_name(8));
 	assert_int_equal(jobstate_verbs("REJECTED"), JOBSTATE_VERB_RESUBMIT);
 	assert_int_equal(jobstate_verbs("WAITING"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC);
-	assert_int_equal(jobstate_verbs("RUNNING"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC);
-	assert_int_equal(jobstate_verbs("UNHEARD_OF"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC);
-	assert_int_equal(jobstate_verbs("COMPLETED"), 0);
+	assert_int_equal(jobstate_verbs("RUNNING"),
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE);
+	assert_int_equal(jobstate_verbs("UNHEARD_OF"),
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE);
+	assert_int_equal(jobstate_verbs("PENDING"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC |
+		JOBSTATE_VERB_HOLD | JOBSTATE_VERB_RELEASE);
+	assert_int_equal(jobstate_verbs_listed("PENDING", ""),
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_HOLD);
+	assert_int_equal(jobstate_verbs_listed("PENDING", "JobHeldUser"),
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RELEASE);
+	assert_int_equal(jobstate_verbs_listed("PENDING", "launch failed requeued held"),
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RELEASE);
+	assert_int_equal(jobstate_verbs_listed("RUNNING", ""), jobstate_verbs("RUNNING"));
+	assert_int_equal(jobstate_verbs("COMPLETED"), JOBSTATE_VERB_REQUEUE);
 	assert_int_equal(jobstate_verbs("UNKNOWN"), 0);
 }
 

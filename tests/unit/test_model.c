@@ -389,6 +389,46 @@ static void threads_do_not_mind_each_other(void **state)
 	model_free(race.model);
 }
 
+static void heard(void *arg, uint64_t serial)
+{
+	(void)arg;
+	(void)serial;
+}
+
+static void the_notifier_learns_of_new_and_removed(void **state)
+{
+	struct model *model = model_new();
+	size_t count;
+
+	(void)state;
+	/* What was loaded before anybody listened is nothing new. */
+	model_publish(model, make(1, "old", "COMPLETED"));
+	model_on_change(model, heard, NULL);
+	model_publish(model, make(2, "new", "STAGING"));
+	assert_false(model_take_new(model, 1));
+	assert_true(model_take_new(model, 2));
+	assert_false(model_take_new(model, 2));
+	assert_false(model_take_new(model, 3));
+	assert_null(model_take_removed(model, &count));
+	assert_int_equal(count, 0);
+	model_remove(model, 2);
+	model_remove(model, 2);
+	model_remove(model, 1);
+	struct job **gone = model_take_removed(model, &count);
+	assert_int_equal(count, 2);
+	assert_string_equal(gone[0]->name, "new");
+	assert_string_equal(gone[1]->state, "COMPLETED");
+	job_unref(gone[0]);
+	job_unref(gone[1]);
+	free(gone);
+	assert_null(model_take_removed(model, &count));
+	/* Its name again: another job. */
+	model_publish(model, make(4, "new", "STAGING"));
+	assert_true(model_take_new(model, 4));
+	model_remove(model, 4);
+	model_free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +444,7 @@ int main(void)
 		cmocka_unit_test(lists_in_order_from_anywhere),
 		cmocka_unit_test(many),
 		cmocka_unit_test(the_callback_is_outside_the_lock),
+		cmocka_unit_test(the_notifier_learns_of_new_and_removed),
 		cmocka_unit_test(threads_do_not_mind_each_other),
 	};
 
