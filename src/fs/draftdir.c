@@ -99,10 +99,25 @@ static bool list_one(struct fs_listing *l, struct place *p, const char *name, of
 	return added;
 }
 
+/* Under the handle's lock alone: the reply waits, since a releasedir may follow it at once. */
+static int fill(struct fs_listing *l, struct place *p, struct dir_handle *d, fuse_ino_t ino, off_t off)
+{
+	WITH_LOCK(&d->lock);
+	int r = off == 0 ? dir_read(d) : 0;
+
+	if (r < 0)
+		return r;
+	/* The offsets 1 and 2 are those of . and .. */
+	if (fs_listing_dots(l, ino, FIXED_NEW, &off))
+		for (size_t i = (size_t)(off < 2 ? 0 : off - 2); i < d->count; i++)
+			if (!list_one(l, p, d->names[i], (off_t)i + 3))
+				break;
+	return 0;
+}
+
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,
 	bool plus)
 {
-	struct dir_handle *d = dir_of(fi);
 	struct fs_listing l;
 	struct place p;
 
@@ -111,22 +126,15 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 		fuse_reply_err(req, -r);
 		return;
 	}
-	WITH_LOCK(&d->lock);
-	if (off == 0)
-		r = dir_read(d);
-	if (r < 0) {
-		place_end(&p, DRAFT_READ, 0);
-		fuse_reply_err(req, -r);
-		return;
-	}
 	fs_listing_begin(&l, req, size, plus);
-	/* The offsets 1 and 2 are those of . and .. */
-	if (fs_listing_dots(&l, ino, FIXED_NEW, &off))
-		for (size_t i = (size_t)(off < 2 ? 0 : off - 2); i < d->count; i++)
-			if (!list_one(&l, &p, d->names[i], (off_t)i + 3))
-				break;
+	r = fill(&l, &p, dir_of(fi), ino, off);
 	place_end(&p, DRAFT_READ, 0);
-	fs_listing_end(&l);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		free(l.bytes);
+	} else {
+		fs_listing_end(&l);
+	}
 }
 
 void draft_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
