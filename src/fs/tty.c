@@ -33,6 +33,21 @@ static int read_line(int tty, char *answer, size_t size)
 	return 0;
 }
 
+/* The server's own words must not steer the terminal; but menus have lines. */
+static void add_prompt(struct strbuf *b, const char *prompt)
+{
+	while (*prompt) {
+		size_t n = strcspn(prompt, "\n");
+
+		strbuf_add_escaped(b, prompt, n);
+		prompt += n;
+		if (*prompt)
+			strbuf_addc(b, *prompt++);
+	}
+	if (b->len && !strchr(" \n", b->data[b->len - 1]))
+		strbuf_addc(b, ' ');
+}
+
 int tty_ask(void *arg, const char *prompt, bool echo, char *answer, size_t size)
 {
 	int tty AUTO_CLOSE = open("/dev/tty", O_RDWR | O_CLOEXEC);
@@ -42,8 +57,7 @@ int tty_ask(void *arg, const char *prompt, bool echo, char *answer, size_t size)
 	(void)arg;
 	if (tty < 0 || tcgetattr(tty, &before))
 		return -ENOTTY;
-	/* The server's own words must not steer the terminal. */
-	strbuf_add_escaped(&text, prompt, strlen(prompt));
+	add_prompt(&text, prompt);
 	quiet = before;
 	/* Control-C ends the line here, so that the terminal is never left without an echo. */
 	quiet.c_lflag &= ~(tcflag_t)ISIG;
@@ -51,7 +65,7 @@ int tty_ask(void *arg, const char *prompt, bool echo, char *answer, size_t size)
 	if (!echo)
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(tty, TCSAFLUSH, &quiet);
-	dprintf(tty, "%s%s", text.data, text.len && text.data[text.len - 1] != ' ' ? " " : "");
+	dprintf(tty, "%s", text.data);
 	int r = read_line(tty, answer, size);
 	tcsetattr(tty, TCSAFLUSH, &before);
 	if (!echo || r < 0)

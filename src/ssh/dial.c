@@ -162,8 +162,11 @@ static int start_jump(const struct ssh_settings *s, bool may_ask, int socket_fd,
 		s->port);
 	char *last = strrchr(hops, ',');
 	AUTO_FREE char *url = NULL;
-	const char *argv[16] = {"ssh", "-W", target, "-o", "ClearAllForwardings=no"};
-	int n = 5;
+	/* It stays in the terminal's session, where it may ask; the terminal's end must not end it.
+	 * ssh leaves an ignored signal ignored (ssh(1) under nohup does the same). */
+	const char *argv[20] = {"sh", "-c", "trap '' HUP; exec ssh \"$@\"", "ssh", "-W", target, "-o",
+		"ClearAllForwardings=no"};
+	int n = 8;
 
 	if (last) {
 		*last++ = '\0';

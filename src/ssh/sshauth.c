@@ -23,7 +23,9 @@ struct auth {
 	const char *user;
 	char *methods;        /* what the server still takes; NULL: nothing more, or done */
 	struct strbuf tried;
-	bool done, unasked, asked_anything;
+	struct strbuf agent_keys; /* public halves of those the agent was used for, in base64 */
+	bool done, unasked;
+	bool answers_refused; /* somebody was asked, and the answers were wrong */
 	int error;            /* of the line, or -ECANCELED from the person */
 };
 
@@ -80,7 +82,7 @@ static bool offered(const struct auth *a, const char *method)
 	return false;
 }
 
-/* Asks the server what it takes now: after a partial success the list is another. */
+/* Asks the server what it takes.  Each time but the first counts as a refused attempt there. */
 static void list_methods(struct auth *a)
 {
 	LIBSSH2_SESSION *session = a->line->session;
@@ -104,26 +106,36 @@ static void note(struct auth *a, const char *what, const char *result)
 	strbuf_addf(&a->tried, "%s%s: %s", a->tried.len ? "; " : "", what, result);
 }
 
-/* Takes in the result of one method; true where no other should be tried. */
-static bool settle(struct auth *a, const char *what, int rc)
+static void replace_methods(struct auth *a, const char *methods)
 {
+	free(a->methods);
+	a->methods = xstrdup(methods);
+}
+
+/* Takes in the result of trying `what` by `method`; true where no other of that method should be
+ * tried: all is over, or a factor was accepted and another method comes next. */
+static bool settle(struct auth *a, const char *method, const char *what, int rc)
+{
+	struct ssh_line *line = a->line;
+
 	if (rc == 0) {
 		a->done = true;
 		return true;
 	}
-	if (rc == LIBSSH2_ERROR_EAGAIN || a->line->dead) {
-		a->error = line_errno(a->line, rc);
-		if (a->line->dead && a->tried.len)
+	if (rc == LIBSSH2_ERROR_EAGAIN || line->dead) {
+		a->error = line_errno(line, rc);
+		if (line->dead)
 			note(a, what, "the server hung up");
 		return true;
 	}
-	note(a, what, rc == LIBSSH2_ERROR_AUTHENTICATION_FAILED ? "refused" : line_message(a->line));
-	/* The key was welcome and its signature not enough: that is how a first factor looks. */
-	if (rc == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED) {
-		list_methods(a);
-		return a->done || a->error || !offered(a, "publickey");
+	if (!line->refusal) {
+		note(a, what, rc == LIBSSH2_ERROR_PASSWORD_EXPIRED ?
+				"expired; change it by logging in with ssh" : line_message(line));
+		return false;
 	}
-	return false;
+	note(a, what, line->partial ? "accepted, as one of several" : "refused");
+	replace_methods(a, line->methods);
+	return line->partial && !offered(a, method);
 }
 
 /* Servers of OpenSSH 8.8 and later refuse RSA with SHA-1; trying would only use up attempts. */
@@ -187,6 +199,16 @@ static bool agent_key_is_wanted(struct auth *a, const struct libssh2_agent_publi
 	return false;
 }
 
+/* A key file whose key the agent was already used for: its passphrase would be asked for in vain. */
+static bool agent_had(struct auth *a, const char *file)
+{
+	AUTO_FREE char *pub = xasprintf("%s.pub", file);
+	AUTO_FREE char *text = read_small(pub);
+	char *rest, *blob = text && strtok_r(text, " \t", &rest) ? strtok_r(NULL, " \t\n", &rest) : NULL;
+
+	return blob && strstr(a->agent_keys.data, blob);
+}
+
 static void try_agent_key(struct auth *a, LIBSSH2_AGENT *agent,
 	struct libssh2_agent_publickey *key, bool *stop)
 {
@@ -200,10 +222,13 @@ static void try_agent_key(struct auth *a, LIBSSH2_AGENT *agent,
 		note(a, what, RSA_OLD);
 		return;
 	}
+	base64_add(&a->agent_keys, key->blob, key->blob_len);
+	strbuf_addc(&a->agent_keys, ' ');
+	a->line->refusal = false;
 	while ((rc = libssh2_agent_userauth(agent, a->user, key)) == LIBSSH2_ERROR_EAGAIN &&
 		line_again(a->line))
 		;
-	*stop = settle(a, what, rc);
+	*stop = settle(a, "publickey", what, rc);
 }
 
 static bool try_agent(struct auth *a)
@@ -262,7 +287,7 @@ static bool try_file(struct auth *a, const char *file, bool named)
 {
 	CLEANUP(free_wiped) char *text = read_small(file);
 	LIBSSH2_SESSION *session = a->line->session;
-	bool encrypted, rsa, stop;
+	bool encrypted, rsa;
 	char *secret = NULL;
 	int rc;
 
@@ -271,6 +296,8 @@ static bool try_file(struct auth *a, const char *file, bool named)
 			note(a, file, strerror(errno));
 		return false;
 	}
+	if (agent_had(a, file))
+		return false;
 	look_at_key(text, &encrypted, &rsa);
 	if (rsa && rsa_is_hopeless(a)) {
 		note(a, file, RSA_OLD);
@@ -286,33 +313,47 @@ static bool try_file(struct auth *a, const char *file, bool named)
 			return a->error != 0;
 		}
 	}
+	a->line->refusal = false;
 	while ((rc = libssh2_userauth_publickey_fromfile_ex(session, a->user,
 			(unsigned)strlen(a->user), NULL, file, secret)) == LIBSSH2_ERROR_EAGAIN &&
 		line_again(a->line))
 		;
 	secret_free(secret);
-	if (rsa && rc == LIBSSH2_ERROR_AUTHENTICATION_FAILED && LIBSSH2_VERSION_NUM < 0x010b00)
+	if (rsa && a->line->refusal && !a->line->partial && LIBSSH2_VERSION_NUM < 0x010b00)
 		note(a, file, RSA_OLD);
-	if (encrypted && rc == LIBSSH2_ERROR_FILE) {
+	/* Both come before anything is sent, and say nothing else of a file that is encrypted. */
+	if (encrypted && (rc == LIBSSH2_ERROR_FILE || rc == LIBSSH2_ERROR_KEYFILE_AUTH_FAILED)) {
 		note(a, file, "the passphrase does not open it");
 		return false;
 	}
-	stop = settle(a, file, rc);
-	return stop;
+	return settle(a, "publickey", file, rc);
 }
 
-static bool try_files(struct auth *a)
+static void try_files(struct auth *a)
 {
 	const struct ssh_settings *s = a->line->settings;
 	AUTO_FREE char *own = s->identity ? ssh_expand_home(s->identity) : NULL;
 
 	if (own && try_file(a, own, true))
-		return true;
+		return;
 	for (size_t i = 0; i < s->identities.count; i++)
 		if ((!own || strcmp(own, s->identities.items[i])) &&
 			try_file(a, s->identities.items[i], false))
-			return true;
-	return false;
+			return;
+}
+
+static void try_keys(struct auth *a)
+{
+	if (!try_agent(a))
+		try_files(a);
+}
+
+/* What a server says, for the prompter, which makes it harmless for its terminal. */
+static void add_words(struct strbuf *b, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] && text[i] != '\r')
+			strbuf_addc(b, text[i]);
 }
 
 /* libssh2 gives its callback no argument of ours but the session's, which leads to the line. */
@@ -323,55 +364,57 @@ static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC(answer_prompts)
 	struct auth *a = answering;
 
 	(void)abstract;
-	if (a->line->prompter && (name_len || instruction_len))
-		log_debug("ssh: the server says: %.*s %.*s", name_len, name, instruction_len,
-			instruction);
+	(void)name;
+	(void)name_len;
+	if (!num_prompts && instruction_len)
+		log_warning("%s says: %.*s", a->line->settings->host, instruction_len, instruction);
 	for (int i = 0; i < num_prompts; i++) {
 		AUTO_STRBUF struct strbuf prompt = STRBUF_INIT;
 		char *secret = secret_new();
 
-		/* What a server says must not drive the terminal. */
-		if (i == 0 && instruction_len)
-			strbuf_add_escaped(&prompt, instruction, (size_t)instruction_len);
-		if (prompt.len)
-			strbuf_addc(&prompt, ' ');
-		strbuf_add_escaped(&prompt, prompts[i].text, prompts[i].length);
-		a->asked_anything = true;
+		if (i == 0 && instruction_len) {
+			add_words(&prompt, instruction, (size_t)instruction_len);
+			strbuf_addc(&prompt, '\n');
+		}
+		add_words(&prompt, prompts[i].text, prompts[i].length);
 		if (secret && !a->error && !a->unasked &&
 			!ask(a, prompt.data, prompts[i].echo != 0, secret)) {
+			a->answers_refused = true;
 			/* libssh2 frees it through line_free(), which overwrites it. */
 			responses[i].text = xstrdup(secret);
 			responses[i].length = (unsigned)strlen(secret);
 		}
 		secret_free(secret);
 	}
+	/* An empty answer would count as a wrong one there; so nothing more is sent at all. */
+	if (a->error || a->unasked)
+		a->line->dead = true;
 }
 
-static bool try_questions(struct auth *a)
+static void try_questions(struct auth *a)
 {
 	LIBSSH2_SESSION *session = a->line->session;
-	bool stop;
 	int rc;
 
 	if (!a->line->prompter) {
 		a->unasked = true;
-		return false;
+		return;
 	}
 	answering = a;
+	a->line->refusal = false;
 	while ((rc = libssh2_userauth_keyboard_interactive_ex(session, a->user,
 			(unsigned)strlen(a->user), answer_prompts)) == LIBSSH2_ERROR_EAGAIN &&
 		line_again(a->line))
 		;
 	answering = NULL;
-	if (a->error)
-		return true;
-	stop = settle(a, "answers", rc);
-	if (!stop)
-		list_methods(a);
-	return stop || a->error || a->done;
+	if (a->error || a->unasked)
+		return;
+	settle(a, "keyboard-interactive", "answers", rc);
+	if (a->line->partial)
+		a->answers_refused = false;
 }
 
-static bool try_password(struct auth *a)
+static void try_password(struct auth *a)
 {
 	AUTO_FREE char *prompt = xasprintf("%s@%s's password: ", a->user, a->line->settings->host);
 	char *secret = secret_new();
@@ -379,56 +422,71 @@ static bool try_password(struct auth *a)
 
 	if (!secret || ask(a, prompt, false, secret)) {
 		secret_free(secret);
-		return a->error != 0;
+		return;
 	}
+	a->line->refusal = false;
 	while ((rc = libssh2_userauth_password_ex(a->line->session, a->user,
 			(unsigned)strlen(a->user), secret, (unsigned)strlen(secret), NULL)) ==
 			LIBSSH2_ERROR_EAGAIN &&
 		line_again(a->line))
 		;
 	secret_free(secret);
-	return settle(a, "password", rc);
+	settle(a, "password", "password", rc);
 }
 
-/* Each method once; a first factor that was accepted changes what is offered on the way. */
+/* Each method once, in our order among those that the server takes; a factor that was accepted
+ * changes what it takes, and the same kind of questions may then come for a second one. */
 static void try_all(struct auth *a)
 {
-	bool asked_before;
+	static const struct {
+		const char *name;
+		void (*run)(struct auth *a);
+	} methods[] = {{"publickey", try_keys}, {"keyboard-interactive", try_questions},
+		{"password", try_password}};
+	enum { COUNT = sizeof(methods) / sizeof(methods[0]) };
+	bool tried[COUNT] = {false};
 
 	list_methods(a);
-	if (a->done || a->error)
-		return;
-	if (offered(a, "publickey") && !try_agent(a) && offered(a, "publickey"))
-		try_files(a);
-	if (a->done || a->error)
-		return;
-	if (offered(a, "keyboard-interactive") && try_questions(a))
-		return;
-	asked_before = a->asked_anything;
-	/* One wrong password is enough: a second form of the same question would be a second try. */
-	if (offered(a, "password") && !(asked_before && offered(a, "keyboard-interactive")))
-		try_password(a);
+	for (size_t i = 0; i < COUNT && !a->done && !a->error && !a->line->dead;) {
+		/* One wrong password is enough: another form of the question is a second try. */
+		bool again = !strcmp(methods[i].name, "password") && a->answers_refused;
+
+		if (tried[i] || again || !offered(a, methods[i].name)) {
+			i++;
+			continue;
+		}
+		tried[i] = true;
+		a->line->partial = false;
+		methods[i].run(a);
+		if (a->line->partial) {
+			tried[i] = methods[i].run == try_keys;
+			i = 0;
+		}
+	}
 }
 
-int line_authenticate(struct ssh_line *line, bool *unasked)
+int line_authenticate(struct ssh_line *line)
 {
-	struct auth a = {.line = line, .user = line->settings->user, .tried = STRBUF_INIT};
+	struct auth a = {.line = line, .user = line->settings->user, .tried = STRBUF_INIT,
+		.agent_keys = STRBUF_INIT};
 	int r;
 
 	line->wiping = true;
 	try_all(&a);
-	line->wiping = false;
-	*unasked = a.unasked;
+	/* After a failure the rest is overwritten when the line is closed. */
+	line->wiping = !a.done;
 	r = a.done ? 0 : a.error ? a.error : -EACCES;
 	/* A server hangs up after some refusals: coming back by itself would only repeat them. */
 	if (r == -EPIPE && a.tried.len)
 		r = -EACCES;
 	if (r)
-		strbuf_addf(line->why, "%s@%s: %s (%s%s%s)", a.user, line->settings->address,
+		strbuf_addf(line->why, "%s@%s: %s (%s%s%s%s)", a.user, line->settings->address,
 			r == -EACCES ? "the server refuses the login" : strerror(-r),
 			a.tried.len ? a.tried.data : "nothing could be tried",
-			a.methods ? "; it takes " : "", a.methods ? a.methods : "");
+			a.methods ? "; it takes " : "", a.methods ? a.methods : "",
+			a.unasked ? "; nobody could be asked" : "");
 	strbuf_release(&a.tried);
+	strbuf_release(&a.agent_keys);
 	free(a.methods);
 	return r;
 }

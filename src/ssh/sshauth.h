@@ -5,8 +5,8 @@
 #include "sshline.h"
 
 /* Authenticates an open line, asking through line->prompter.  -EACCES: all that could be tried was
- * refused (line->why names each); `*unasked` is then true where a person's answer might have
- * helped, but nobody could be asked. */
-int line_authenticate(struct ssh_line *line, bool *unasked);
+ * refused (line->why names each), or nobody could be asked; -ECANCELED: the person gave up.  On
+ * failure the caller closes the line, which overwrites what libssh2 still holds. */
+int line_authenticate(struct ssh_line *line);
 
 #endif

@@ -3,7 +3,9 @@
  * apart, the session is given memory functions of ours: libssh2 hands every message, decrypted, to
  * its free function when it has dealt with it, and there the few that matter are looked at:
  * CHANNEL_OPEN_CONFIRMATION, which tells our number of the channel just opened, and CHANNEL_REQUEST
- * with "exit-status" or "exit-signal".  The same function overwrites what held secrets.
+ * with "exit-status" or "exit-signal".  Until the login has succeeded the same function overwrites
+ * all that is freed, since it may hold secrets, and looks at USERAUTH_FAILURE, of which libssh2
+ * passes on neither whether it was a partial success nor what is taken next.
  */
 #include "sshline.h"
 
@@ -20,6 +22,7 @@
 #include "knownhosts.h"
 #include "log.h"
 
+#define MSG_USERAUTH_FAILURE 51
 #define MSG_OPEN_CONFIRMATION 91
 #define MSG_CHANNEL_REQUEST 98
 #define FREE_TRIES 1000
@@ -64,6 +67,27 @@ static void message_passes(struct ssh_line *line, const unsigned char *m, size_t
 	}
 }
 
+/* The same before the login.  Blocks that are no messages pass here, too: an answer that begins
+ * with the digit 3, for one; none of them goes on with a small number and so many names. */
+static void refusal_passes(struct ssh_line *line, const unsigned char *m, size_t len)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789@.-_,";
+	uint32_t n;
+
+	if (len < 7 || m[0] != MSG_USERAUTH_FAILURE)
+		return;
+	n = be32(m + 1);
+	if (n < 4 || n >= sizeof(line->methods) || n > len - 6)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		if (!m[5 + i] || !strchr(letters, m[5 + i]))
+			return;
+	memcpy(line->methods, m + 5, n);
+	line->methods[n] = '\0';
+	line->partial = m[5 + n];
+	line->refusal = true;
+}
+
 static LIBSSH2_ALLOC_FUNC(line_alloc)
 {
 	(void)abstract;
@@ -73,8 +97,22 @@ static LIBSSH2_ALLOC_FUNC(line_alloc)
 
 static LIBSSH2_REALLOC_FUNC(line_realloc)
 {
-	(void)abstract;
-	return realloc(ptr, count < 64 ? 64 : count);
+	struct ssh_line *line = *abstract;
+	size_t size = ptr ? malloc_usable_size(ptr) : 0;
+	void *larger;
+
+	if (count < 64)
+		count = 64;
+	if (!ptr || !line || !line->wiping)
+		return realloc(ptr, count);
+	/* A private key is read by growing: nothing of it must stay behind. */
+	larger = calloc(1, count);
+	if (larger) {
+		memcpy(larger, ptr, size < count ? size : count);
+		explicit_bzero(ptr, size);
+		free(ptr);
+	}
+	return larger;
 }
 
 static LIBSSH2_FREE_FUNC(line_free)
@@ -83,9 +121,10 @@ static LIBSSH2_FREE_FUNC(line_free)
 
 	if (!ptr)
 		return;
-	if (line && line->wiping)
+	if (line && line->wiping) {
+		refusal_passes(line, ptr, malloc_usable_size(ptr));
 		explicit_bzero(ptr, malloc_usable_size(ptr));
-	else if (line && line->session)
+	} else if (line && line->session)
 		message_passes(line, ptr, malloc_usable_size(ptr));
 	free(ptr);
 }
@@ -327,5 +366,6 @@ void line_close(struct ssh_line *line)
 			log_debug("ssh: a session could not be freed");
 	}
 	line->session = NULL;
+	line->wiping = false;
 	dial_close(&line->stream);
 }

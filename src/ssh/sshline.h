@@ -20,10 +20,14 @@ struct ssh_line {
 
 	LIBSSH2_SESSION *session;
 	struct dialled stream;
-	bool wiping;    /* what libssh2 frees now may hold secrets */
+	bool wiping;    /* until the login has succeeded: what libssh2 frees may hold secrets */
 	bool dead;      /* the stream has ended or failed */
 	int64_t heard;  /* when bytes last came */
 	int error;      /* why a wait ended early */
+	/* The last refusal of a login method as it passed (see sshline.c); the caller clears it. */
+	bool refusal;
+	bool partial;      /* the method itself was accepted, and another is wanted besides */
+	char methods[256]; /* what is taken now, separated by commas */
 	/* Channel messages as they pass (see sshline.c); told of each exit status and signal. */
 	uint32_t opened; /* our number of the channel confirmed last */
 	bool opened_seen;

@@ -298,7 +298,6 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 	int64_t deadline, struct strbuf *why)
 {
 	struct ssh_line *line = &t->line;
-	bool unasked = false;
 	int r;
 
 	set_state(t, REMOTE_CONNECTING, "connecting");
@@ -315,7 +314,7 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 	r = line_open(line);
 	if (r)
 		return r;
-	r = line_authenticate(line, &unasked);
+	r = line_authenticate(line);
 	if (!r)
 		r = open_sftp(t);
 	line->prompter = NULL;
