@@ -33,6 +33,8 @@ struct model {
 	struct connection connection; /* lock */
 	void (*changed)(void *arg, uint64_t serial); /* set before threads start */
 	void *arg;
+	void (*state_changed)(void *arg, const struct job *before, const struct job *now); /* set ... */
+	void *state_arg;                             /* ... before threads start, too */
 };
 
 struct model *model_new(void)
@@ -69,6 +71,20 @@ void model_on_change(struct model *m, void (*changed)(void *arg, uint64_t serial
 {
 	m->changed = changed;
 	m->arg = arg;
+}
+
+void model_on_state(struct model *m,
+	void (*changed)(void *arg, const struct job *before, const struct job *now), void *arg)
+{
+	m->state_changed = changed;
+	m->state_arg = arg;
+}
+
+static void tell_state(struct model *m, const struct job *before, const struct job *now)
+{
+	if (m->state_changed && (before || now) &&
+		(!before || !now || strcmp(before->state, now->state)))
+		m->state_changed(m->state_arg, before, now);
 }
 
 static void tell(struct model *m, uint64_t serial)
@@ -192,9 +208,11 @@ static struct entry *insert(struct model *m, uint64_t serial)
 void model_publish(struct model *m, struct job *job)
 {
 	uint64_t serial = job->serial;
+	AUTO_JOB struct job *now = job_ref(job);
 
 	pthread_mutex_lock(&m->lock);
 	struct entry *entry = find(m, serial);
+	AUTO_JOB struct job *before = entry ? job_ref(entry->latest) : NULL;
 	if (entry && !strcmp(entry->latest->name, job->name)) {
 		job_unref(entry->latest);
 		entry->latest = job;
@@ -218,6 +236,7 @@ void model_publish(struct model *m, struct job *job)
 	if (serial > m->last_serial)
 		m->last_serial = serial;
 	pthread_mutex_unlock(&m->lock);
+	tell_state(m, before, now);
 	tell(m, serial);
 }
 
@@ -235,6 +254,7 @@ void model_remove(struct model *m, uint64_t serial)
 {
 	pthread_mutex_lock(&m->lock);
 	struct entry *entry = find(m, serial);
+	AUTO_JOB struct job *before = entry ? job_ref(entry->latest) : NULL;
 	if (entry) {
 		if (m->changed)
 			keep_gone(m, entry->shown);
@@ -243,6 +263,7 @@ void model_remove(struct model *m, uint64_t serial)
 		compact(m);
 	}
 	pthread_mutex_unlock(&m->lock);
+	tell_state(m, before, NULL);
 	if (entry)
 		tell(m, serial);
 }

@@ -26,6 +26,11 @@ void model_free(struct model *model);
 /* Called after every publication and removal, from the publisher's thread; must not block. */
 void model_on_change(struct model *model, void (*changed)(void *arg, uint64_t serial), void *arg);
 
+/* Called after a publication or removal that changes the state, before model_on_change()'s, from the
+ * publisher's thread: `before` is NULL for a new job, `now` for a removed one. */
+void model_on_state(struct model *model,
+	void (*changed)(void *arg, const struct job *before, const struct job *now), void *arg);
+
 /* Takes over one reference of `job`.  A new job, or one whose name is new, is shown at once.
  * Engine only. */
 void model_publish(struct model *model, struct job *job);

@@ -19,6 +19,8 @@ const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 		return &fixed_ops;
 	if (fs_part(ino) == PART_WORK)
 		return &work_ops;
+	if (fs_part(ino) == PART_WAIT)
+		return &wait_ops;
 	if (fs_part(ino) >= PART_VIEW)
 		return &view_ops;
 	/* A draft's directory keeps its inode when it becomes a job. */

@@ -160,7 +160,9 @@ static int take_options(const struct cli *cli, struct setup *s, struct strbuf *w
 			*value++ = '\0';
 			r = profile_set(s->profile, key, value, &wrong);
 		}
-		if (r == -ENOENT) {
+		if (r == -ENOENT && !value && !strcmp(key, "xattr")) {
+			s->xattr = true;
+		} else if (r == -ENOENT) {
 			strbuf_addf(&s->fuse, ",%s", cli->options[i]);
 		} else if (r < 0) {
 			strbuf_addf(why, "-o %s: %s", key, wrong.data);

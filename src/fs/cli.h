@@ -25,6 +25,7 @@ bool cli_parse(int argc, char **argv, struct cli *ret, int *status);
 
 struct setup {
 	bool local;
+	bool xattr;              /* -o xattr */
 	struct profile *profile;
 	struct ssh_settings ssh; /* resolved; unless local */
 	char *label;             /* USER@HOST, or "local" */

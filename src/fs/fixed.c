@@ -34,6 +34,8 @@ static const char readme[] =
 	"    echo cancel > jobs/mysim/ctl     cat jobs/mysim/ctl lists what can be asked for now\n"
 	"    rm -rf jobs/mysim                forgets the job and removes its folder on the cluster\n"
 	"\n"
+	"    cat wait/mysim                   waits until it has ended, and says how\n"
+	"    tail -f events                   all changes of state\n"
 	"    ls by-state/RUNNING              the jobs in a state, as links\n"
 	"    cat cluster/connection           whether the cluster is reached, and since when\n"
 	"\n"
@@ -89,6 +91,8 @@ static const struct fixed table[FIXED_COUNT] = {
 	[FIXED_NEW] = {"new", FIXED_JOBS, S_IFDIR | 0755, NULL},
 	[FIXED_DRAFTS] = {"drafts", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_BY_STATE] = {"by-state", FIXED_ROOT, S_IFDIR | 0555, NULL},
+	[FIXED_WAIT] = {"wait", FIXED_ROOT, S_IFDIR | 0555, NULL},
+	[FIXED_EVENTS] = {"events", FIXED_ROOT, S_IFREG | 0444, NULL},
 	[FIXED_CLUSTER] = {"cluster", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_CONNECTION] = {"connection", FIXED_CLUSTER, S_IFREG | 0444, render_connection},
 };
@@ -114,6 +118,10 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 	int64_t ns = fs->started_ns;
 
+	if (ino == FIXED_EVENTS) {
+		events_attr(fs, ret);
+		return;
+	}
 	if (table[ino].render)
 		table[ino].render(fs, &text);
 	if (ino == FIXED_JOBS || ino == FIXED_BY_STATE)
@@ -127,7 +135,7 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 
 static double timeout_of(fuse_ino_t ino)
 {
-	if (ino == FIXED_CONNECTION || ino == FIXED_DRAFTS || ino == FIXED_NEW)
+	if (ino == FIXED_CONNECTION || ino == FIXED_EVENTS || ino == FIXED_DRAFTS || ino == FIXED_NEW)
 		return 0;
 	return ino == FIXED_JOBS || ino == FIXED_BY_STATE ? 1 : FS_LONG;
 }
@@ -184,9 +192,10 @@ static void fixed_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 			fuse_reply_entry(req, &entry);
 			return;
 		}
-	struct fuse_entry_param state;
-	if (parent == FIXED_BY_STATE && bystate_lookup(of(req), name, &state))
-		fuse_reply_entry(req, &state);
+	struct fuse_entry_param found;
+	if ((parent == FIXED_BY_STATE && bystate_lookup(of(req), name, &found)) ||
+		(parent == FIXED_WAIT && wait_lookup(of(req), name, &found)))
+		fuse_reply_entry(req, &found);
 	else if (parent == FIXED_JOBS)
 		lookup_in_jobs(req, name);
 	else if (parent == FIXED_DRAFTS)
@@ -214,9 +223,13 @@ static void fixed_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct strbuf *text;
 
-	if (ino >= FIXED_COUNT || !table[ino].render || (fi->flags & O_ACCMODE) != O_RDONLY ||
+	if (ino >= FIXED_COUNT || S_ISDIR(table[ino].mode) || (fi->flags & O_ACCMODE) != O_RDONLY ||
 		fi->flags & O_TRUNC) {
 		fuse_reply_err(req, EACCES);
+		return;
+	}
+	if (ino == FIXED_EVENTS) {
+		events_open(req, fi);
 		return;
 	}
 	text = xmalloc(sizeof(*text));
@@ -237,8 +250,10 @@ static void fixed_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	const struct strbuf *text = (const struct strbuf *)(uintptr_t)fi->fh;
 
-	(void)ino;
-	fs_reply_part(req, text->data, text->len, size, off);
+	if (ino == FIXED_EVENTS)
+		events_read(req, size, off);
+	else
+		fs_reply_part(req, text->data, text->len, size, off);
 }
 
 static void fixed_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -246,7 +261,8 @@ static void fixed_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 	struct strbuf *text = (struct strbuf *)(uintptr_t)fi->fh;
 
 	(void)ino;
-	strbuf_release(text);
+	if (text)
+		strbuf_release(text);
 	free(text);
 	fuse_reply_err(req, 0);
 }

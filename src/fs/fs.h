@@ -37,6 +37,8 @@ enum fixed_ino {
 	FIXED_CLUSTER,
 	FIXED_CONNECTION,
 	FIXED_BY_STATE,
+	FIXED_WAIT,
+	FIXED_EVENTS,
 	FIXED_COUNT,
 };
 
@@ -48,12 +50,15 @@ enum job_part {
 	PART_STDERR,
 	PART_VIEW,                             /* drafts/NAME */
 	PART_VIEW_FILE,                        /* + enum draft_file */
+	PART_WAIT = PART_VIEW_FILE + DRAFT_FILE_COUNT, /* wait/NAME, of a job or a draft */
 };
 
 struct notifier;
 struct work;
 struct hides;
 struct bystate;
+struct waits;
+struct events;
 
 struct fs {
 	struct fuse_session *session;
@@ -70,9 +75,12 @@ struct fs {
 	gid_t gid;
 	int64_t started_ns;
 	const char *spool;
+	const char *mountpoint; /* absolute */
 	const char *control; /* path of the socket that --login talks to */
 	struct hides *hides;
 	struct bystate *bystate;
+	struct waits *waits;
+	struct events *events;
 	_Atomic int64_t jobs_ns; /* when a job was last added or removed: the mtime of jobs/ */
 	bool debug;              /* log every request */
 };
@@ -95,6 +103,7 @@ static inline unsigned fs_part(fuse_ino_t ino)
 extern const struct fuse_lowlevel_ops fixed_ops; /* fixed.c: root, README, jobs, drafts, cluster */
 extern const struct fuse_lowlevel_ops job_ops;   /* jobdir.c: jobs/NAME and its files, ctl */
 extern const struct fuse_lowlevel_ops state_ops; /* bystate.c: by-state/STATE and its links */
+extern const struct fuse_lowlevel_ops wait_ops;  /* wait.c: wait/NAME */
 extern const struct fuse_lowlevel_ops view_ops;  /* view.c: drafts/NAME and its files */
 extern const struct fuse_lowlevel_ops draft_ops; /* draft.c: jobs/new and all below it */
 extern const struct fuse_lowlevel_ops work_ops;  /* work.c: jobs/NAME/work and all below it */
@@ -170,6 +179,36 @@ void bystate_changed(struct bystate *bystate, unsigned number, int64_t now_ns);
 bool bystate_lookup(struct fs *fs, const char *name, struct fuse_entry_param *ret);
 /* Adds the states that have jobs, at offsets above `base`. */
 void bystate_list(struct fs *fs, struct fs_listing *l, off_t off, off_t base);
+
+/* ---- wait/NAME (wait.c) ---- */
+
+struct waits *waits_new(struct fs *fs);
+/* Starts its thread; 0 or a negative errno. */
+int waits_start(struct waits *waits);
+/* A job that had not ended may have: the readers are looked at.  Any thread. */
+void waits_look(struct waits *waits);
+/* Answers all that wait (EIO), and joins; no request comes any more. */
+void waits_stop(struct waits *waits);
+void waits_free(struct waits *waits);
+/* For fixed.c: an entry of wait/, a job's or a draft's; false where there is neither. */
+bool wait_lookup(struct fs *fs, const char *name, struct fuse_entry_param *ret);
+
+/* ---- events (events.c) ---- */
+
+/* Makes the file `path` anew.  0 or a negative errno. */
+int events_new(struct fs *fs, const char *path, struct events **ret, struct strbuf *why);
+void events_free(struct events *events);
+/* For model_on_state(); `arg` is the struct events.  Blocks on local disk. */
+void events_state(void *arg, const struct job *before, const struct job *now);
+/* For fixed.c. */
+void events_attr(struct fs *fs, struct stat *ret);
+void events_open(fuse_req_t req, struct fuse_file_info *fi);
+void events_read(fuse_req_t req, size_t size, off_t off);
+
+/* ---- extended attributes (xattr.c), with -o xattr ---- */
+
+void xattr_get(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void xattr_list(fuse_req_t req, fuse_ino_t ino, size_t size);
 
 /* ---- the notifier (notify.c): the one thread that tells the kernel what to forget ---- */
 

@@ -126,6 +126,12 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 		return r;
 	fs->hides = hides_new();
 	fs->bystate = bystate_new(fs);
+	fs->waits = waits_new(fs);
+	AUTO_FREE char *events = xasprintf("%s/events", d->state);
+	r = events_new(fs, events, &fs->events, why);
+	if (r < 0)
+		return r;
+	model_on_state(fs->model, events_state, fs->events);
 	fs->notifier = notifier_new(fs);
 	fs->work = work_new(fs);
 	return 0;
@@ -163,6 +169,8 @@ static int start_threads(struct daemon *d, struct strbuf *why)
 		r = notifier_start(fs->notifier);
 	if (r == 0)
 		r = work_start(fs->work);
+	if (r == 0)
+		r = waits_start(fs->waits);
 	if (r == 0)
 		r = control_start(d->control_path, fs->uid, fs->remote, &d->control, why);
 	if (r < 0 && !why->len)
@@ -205,6 +213,8 @@ static void descend(struct daemon *d)
 		remote_abort(fs->remote);
 	if (fs->work)
 		work_stop(fs->work);
+	if (fs->waits)
+		waits_stop(fs->waits);
 	if (fs->notifier)
 		notifier_stop(fs->notifier);
 	control_free(d->control);
@@ -224,6 +234,8 @@ static void descend(struct daemon *d)
 	notifier_free(fs->notifier);
 	hides_free(fs->hides);
 	bystate_free(fs->bystate);
+	waits_free(fs->waits);
+	events_free(fs->events);
 	model_free(fs->model);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
@@ -335,9 +347,9 @@ static int mount_it(const struct cli *cli, const struct setup *setup)
 	raise_limits();
 	d.fs = (struct fs){.profile = setup->profile, .clock = &clock_system, .uid = getuid(),
 		.gid = getgid(), .started_ns = clock_real_ns(&clock_system), .spool = spool,
-		.control = control, .debug = cli->debug};
+		.mountpoint = mountpoint, .control = control, .debug = cli->debug};
 	atomic_init(&d.fs.jobs_ns, d.fs.started_ns);
-	if (mount_new(&d.fs, setup->label, setup->fuse.data, &d.fs.session))
+	if (mount_new(&d.fs, setup->label, setup->fuse.data, setup->xattr, &d.fs.session))
 		return 2;
 	return go(&d);
 }

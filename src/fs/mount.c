@@ -8,15 +8,18 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <stdatomic.h>
 
 #include "err.h"
 #include "log.h"
 
-int mount_new(struct fs *fs, const char *label, const char *options, struct fuse_session **ret)
+int mount_new(struct fs *fs, const char *label, const char *options, bool xattr,
+	struct fuse_session **ret)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_lowlevel_ops ops = session_ops;
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 
 	strbuf_adds(&text, "default_permissions,subtype=slurmount,fsname=slurmount:");
@@ -30,9 +33,66 @@ int mount_new(struct fs *fs, const char *label, const char *options, struct fuse
 	fuse_opt_add_arg(&args, "slurmount");
 	fuse_opt_add_arg(&args, "-o");
 	fuse_opt_add_arg(&args, text.data);
-	*ret = fuse_session_new(&args, &session_ops, sizeof(session_ops), fs);
+	/* Without handlers the kernel is told ENOSYS once, and never asks again. */
+	if (xattr) {
+		ops.getxattr = xattr_get;
+		ops.listxattr = xattr_list;
+	}
+	*ret = fuse_session_new(&args, &ops, sizeof(ops), fs);
 	fuse_opt_free_args(&args);
 	return *ret ? 0 : -EINVAL;
+}
+
+/* ---- /proc/self/mountinfo, see proc(5): ID PARENT MAJOR:MINOR ROOT MOUNTPOINT ... ---- */
+
+/* Blanks and backslashes are \ooo there. */
+static bool is_path(const char *escaped, const char *path)
+{
+	while (*escaped) {
+		unsigned char c = (unsigned char)*escaped++;
+
+		if (c == '\\' && strspn(escaped, "01234567") >= 3) {
+			c = (unsigned char)((escaped[0] - '0') << 6 | (escaped[1] - '0') << 3 |
+				(escaped[2] - '0'));
+			escaped += 3;
+		}
+		if (c != (unsigned char)*path++)
+			return false;
+	}
+	return !*path;
+}
+
+void mount_device(const char *mountpoint, char device[MOUNT_DEVICE_SIZE])
+{
+	FILE *file AUTO_FCLOSE = fopen("/proc/self/mountinfo", "re");
+	AUTO_FREE char *line = NULL;
+	size_t size = 0;
+
+	device[0] = '\0';
+	while (file && getline(&line, &size, file) >= 0) {
+		AUTO_FREE char *path = xstrdup(line);
+		char found[MOUNT_DEVICE_SIZE];
+
+		/* The last one lies on top. */
+		if (sscanf(line, "%*s %*s %23s %*s %s", found, path) == 2 &&
+			is_path(path, mountpoint))
+			strcpy(device, found);
+	}
+}
+
+bool mount_is_attached(const char *device)
+{
+	FILE *file AUTO_FCLOSE = fopen("/proc/self/mountinfo", "re");
+	AUTO_FREE char *line = NULL;
+	size_t size = 0;
+	char found[MOUNT_DEVICE_SIZE];
+
+	if (!file || !*device)
+		return true;
+	while (getline(&line, &size, file) >= 0)
+		if (sscanf(line, "%*s %*s %23s", found) == 1 && !strcmp(found, device))
+			return true;
+	return false;
 }
 
 static struct {

@@ -154,6 +154,8 @@ static void tell_removed(struct notifier *n)
 		state_changed(n, gone[i]);
 		job_unref(gone[i]);
 	}
+	if (count)
+		waits_look(n->fs->waits);
 }
 
 static void tell_job(struct notifier *n, const struct news *news)
@@ -186,6 +188,8 @@ static void tell_job(struct notifier *n, const struct news *news)
 	if (now && news->all)
 		forget_links(n, now);
 	model_settle(model, serial);
+	if (directory)
+		waits_look(n->fs->waits);
 }
 
 static void tell_jobs(struct notifier *n, const struct news *news, size_t count)
