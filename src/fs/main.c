@@ -24,6 +24,7 @@
 #include "mount.h"
 #include "state.h"
 #include "tty.h"
+#include "waiting.h"
 
 #define CONNECT_MS 120000
 
@@ -137,13 +138,30 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 	return 0;
 }
 
+static int ask_person(void *arg, const char *prompt, bool echo, char *answer, size_t size)
+{
+	waiting_hush(arg);
+	return tty_ask(NULL, prompt, echo, answer, size);
+}
+
+static struct waiting *announce_wait(const struct setup *setup)
+{
+	int seconds = setup->ssh.connect_timeout ? setup->ssh.connect_timeout : SSH_CONNECT_S;
+	AUTO_FREE char *text = xasprintf("%s has not answered yet; a host that stays silent for %d "
+		"seconds is mounted offline", setup->label, seconds);
+
+	return setup->local ? NULL : waiting_start(text);
+}
+
 /* Out of reach is a warning; refused is the end. */
 static int connect_first(struct daemon *d, struct strbuf *why)
 {
-	struct remote_prompter prompter = {tty_ask, NULL};
+	struct waiting *waiting = announce_wait(d->setup);
+	struct remote_prompter prompter = {ask_person, waiting};
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 	int r = remote_connect(d->fs.remote, &prompter, clock_in(&clock_system, CONNECT_MS), &text);
 
+	waiting_stop(waiting);
 	if (r == 0 && d->setup->local)
 		engine_remote_changed(d->fs.engine, REMOTE_ONLINE,
 			"Slurm's commands run on this machine");

@@ -294,6 +294,16 @@ static int open_sftp(struct ssh_transport *t)
 	return t->idle ? 0 : -EIO;
 }
 
+/* Until a host has shown its key, nothing there takes long but a jump host's ssh that asks a person.
+ * Afterwards logins may: the person's answers, and servers that ask a telephone. */
+static int64_t opening_deadline(const struct ssh_transport *t, bool may_ask, int64_t deadline)
+{
+	const struct ssh_settings *s = &t->settings;
+	int64_t soon = now_ms() + 1000 * (s->connect_timeout ? s->connect_timeout : SSH_CONNECT_S);
+
+	return (s->jump && may_ask) || soon > deadline ? deadline : soon;
+}
+
 static int attempt_line(struct ssh_transport *t, const struct remote_prompter *prompter,
 	int64_t deadline, struct strbuf *why)
 {
@@ -304,7 +314,7 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 	*line = (struct ssh_line){
 		.settings = &t->settings,
 		.stop_fd = t->abort_fd,
-		.deadline = deadline,
+		.deadline = opening_deadline(t, prompter != NULL, deadline),
 		.prompter = prompter,
 		.why = why,
 		.stream = {.fd = -1, .jump_err = -1},
@@ -314,6 +324,7 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 	r = line_open(line);
 	if (r)
 		return r;
+	line->deadline = deadline;
 	r = line_authenticate(line);
 	if (!r)
 		r = open_sftp(t);

@@ -8,6 +8,7 @@
 #include "remote.h"
 
 #define SSH_LIST_MAX 16
+#define SSH_CONNECT_S 20 /* where ssh's configuration says no ConnectTimeout */
 
 struct ssh_list {
 	char *items[SSH_LIST_MAX];
@@ -30,7 +31,7 @@ struct ssh_settings {
 	struct ssh_list identities;
 	struct ssh_list known_hosts_files;
 	bool identities_only;
-	int connect_timeout; /* seconds, 0: not said */
+	int connect_timeout; /* seconds until the host key is checked; 0: not said */
 	int keepalive;       /* seconds */
 };
 
