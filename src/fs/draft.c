@@ -107,10 +107,9 @@ int place_find(struct place *p, const char *name, struct fuse_entry_param *e,
 	return r;
 }
 
-/* Directories at the top are known by their serial: their look-ups are not counted. */
-void draft_entry_given(struct spool *spool, struct spool_node *node, bool taken)
+void draft_entry_given(struct spool *spool, struct spool_node *node, fuse_ino_t ino, bool taken)
 {
-	if (!taken || node->top)
+	if (!taken || !(ino & FS_DRAFT_NODE))
 		spool_put(spool, node);
 }
 
@@ -135,7 +134,7 @@ void place_reply_entry(fuse_req_t req, struct place *p, const char *name, int r,
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		draft_entry_given(spool, node, fuse_reply_entry(req, &e) == 0);
+		draft_entry_given(spool, node, e.ino, fuse_reply_entry(req, &e) == 0);
 }
 
 static void draft_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -95,7 +95,7 @@ static bool list_one(struct fs_listing *l, struct place *p, const char *name, of
 	if (place_find(p, name, &e, &node) < 0)
 		return true;
 	bool added = fs_listing_add(l, name, &e, next);
-	draft_entry_given(p->spool, node, added && l->plus);
+	draft_entry_given(p->spool, node, e.ino, added && l->plus);
 	return added;
 }
 

@@ -29,9 +29,10 @@ fuse_ino_t draft_ino(const struct fs *fs, const struct spool_node *node);
 int draft_attributes(const struct fs *fs, const struct spool_node *node, struct stat *st);
 /* NULL where `fi` is. */
 struct draft_handle *draft_handle_of(const struct fuse_file_info *fi);
-/* Directories at the top are known by their serial: their look-ups are not counted, so the
- * reference that the reply did not take, or did not need, is given back. */
-void draft_entry_given(struct spool *spool, struct spool_node *node, bool taken);
+/* After a reply with `ino`, whose reference the kernel keeps where it was `taken`.  It may have
+ * forgotten it again by now, so the node is touched only where the reference is still ours: directories at
+ * the top are known by their serial, and their look-ups are not counted. */
+void draft_entry_given(struct spool *spool, struct spool_node *node, fuse_ino_t ino, bool taken);
 
 /* Begins an operation on `ino`, which place_end() ends: 0; -ESTALE, and nothing to end. */
 int place_begin(fuse_req_t req, fuse_ino_t ino, struct place *p);
