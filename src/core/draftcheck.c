@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "draftinputs.h"
 #include "err.h"
 #include "drafttree.h"
-#include "namdconf.h"
 #include "sbatchscript.h"
 #include "script.h"
 #include "template.h"
@@ -28,7 +28,6 @@ struct checker {
 	bool named;            /* its files are named, so that their being there says something */
 	bool by_hand;          /* only `mv` submits it */
 	bool missing, wrong;
-	const char *conf_file; /* of the NAMD configuration that is being followed */
 };
 
 /* Opens below `folder` without ever following a link out of it. */
@@ -93,59 +92,23 @@ static void need(struct checker *c, const char *path, const char *format, ...)
 	strbuf_adds(out, "); copy it here, or name where it is under [inputs]\n");
 }
 
-static int read_source(void *arg, const char *path, struct strbuf *out)
+static void need_input(void *arg, const char *path, const char *by)
 {
-	struct checker *c = arg;
-	const char *slash = strrchr(c->conf_file, '/');
-	AUTO_FREE char *full = xasprintf("%.*s%s", slash ? (int)(slash + 1 - c->conf_file) : 0,
-		c->conf_file, path);
-
-	return draftcheck_read(c->request->folder, full, SCRIPT_MAX, out);
+	need(arg, path, "%s", by);
 }
 
-static void check_namd_file(struct checker *c, const struct namdconf_file *f)
+static bool input_exists(void *arg, const char *path)
 {
-	const char *slash = strrchr(c->conf_file, '/');
-
-	if (f->found == NAMDCONF_UNRESOLVED) {
-		c->named = false;
-		strbuf_addf(&c->notes, "note: %s:%d: which file %s %s means is known only when NAMD runs; "
-			"see that it is there\n", f->file, f->line, f->keyword, f->path);
-		return;
-	}
-	if (f->absolute) {
-		strbuf_addf(&c->notes, "note: %s:%d: %s %s is taken to be on the cluster\n", f->file,
-			f->line, f->keyword, f->path);
-		return;
-	}
-	AUTO_FREE char *joined = xasprintf("%.*s%s", slash ? (int)(slash + 1 - c->conf_file) : 0,
-		c->conf_file, f->path);
-	AUTO_FREE char *path = jobspec_clean_path(joined);
-	if (!path) {
-		strbuf_addf(&c->notes, "note: %s:%d: %s %s is outside this draft\n", f->file, f->line,
-			f->keyword, f->path);
-	} else if (f->found == NAMDCONF_PATH) {
-		need(c, path, "%s, line %d, %s", f->file, f->line, f->keyword);
-	} else if (!exists(c, path)) {
-		c->named = false;
-		strbuf_addf(&c->notes, "note: %s:%d: %s %s is not here, and may be needed\n", f->file,
-			f->line, f->keyword, f->path);
-	}
+	return exists(arg, path);
 }
 
 static void check_namd(struct checker *c, const char *path)
 {
-	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
-	struct namdconf conf = {0};
+	struct draftinputs_request request = {.folder = c->request->folder, .path = path, .arg = c,
+		.exists = input_exists, .need = need_input};
 
-	if (draftcheck_read(c->request->folder, path, SCRIPT_MAX, &text) < 0)
-		return;
-	c->conf_file = path;
-	if (namdconf_scan(path, text.data, text.len, read_source, c, &conf) < 0)
+	if (!draftinputs_check(&request, &c->notes))
 		c->named = false;
-	for (size_t i = 0; i < conf.count; i++)
-		check_namd_file(c, &conf.items[i]);
-	namdconf_release(&conf);
 }
 
 static int need_variable(void *arg, const char *variable, const char *path)

@@ -1,44 +1,22 @@
 /*
- * Which files a NAMD configuration reads.  It is Tcl, which is not run here: `set`, $variables,
- * `source`, quotes, braces, comments and continued lines are followed; anything that only running
- * it would tell is reported as unresolved, never guessed.  Pure but for the caller's reading.
+ * Which files a NAMD configuration reads.  It is Tcl, which is not run here but followed
+ * (tclscan.h); what only running it would tell is reported as unresolved, never guessed.
+ *
+ * Facts from NAMD's source and user's guide: keywords in any case, "keyword value", "keyword =
+ * value" and "keyword=value" (ScriptTcl.C, Tcl_config); words of a value joined by a blank, those
+ * from one that begins with # dropped; files read when the first run, minimize or startup is
+ * reached, after the folder of `cwd` was entered (SimParameters.C, check_config).
  */
 #ifndef SLURMOUNT_NAMDCONF_H
 #define SLURMOUNT_NAMDCONF_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "inputfiles.h"
 
-#include "strbuf.h"
-
-enum namdconf_found {
-	NAMDCONF_PATH,       /* `path` is read */
-	NAMDCONF_MAYBE,      /* `path` is read if a condition holds that only running it tells */
-	NAMDCONF_UNRESOLVED, /* `path` is the expression as it stands: what it names is not known */
-};
-
-struct namdconf_file {
-	char *file;    /* the configuration or sourced file that names it */
-	int line;      /* there, from 1 */
-	char *keyword; /* in lower case, "source" too */
-	char *path;    /* relative to the configuration's folder unless `absolute` */
-	bool absolute;
-	enum namdconf_found found;
-};
-
-struct namdconf {
-	struct namdconf_file *items;
-	size_t count;
-};
-
-/* Reads a sourced file, `path` as the configuration writes it.  Returns 0 or a negative errno. */
-typedef int (*namdconf_read_fn)(void *arg, const char *path, struct strbuf *out);
-
-/* Scans `text`, the configuration `file`.  `read` may be NULL: sourced files are named and not
- * followed.  Returns 0, or -E2BIG where the configuration has more than is sane; `ret` then holds
- * what was found before.  It must be empty or zeroed, and is freed by namdconf_release. */
-int namdconf_scan(const char *file, const char *text, size_t len, namdconf_read_fn read, void *arg,
-	struct namdconf *ret);
-void namdconf_release(struct namdconf *c);
+/* Scans `text`, the configuration `file`; `ret`, which must be empty, is what it reads, with paths
+ * relative to the configuration's folder.  Left out are what a switch turns off ("constraints off") and what
+ * the run itself writes before it reads it.  Returns 0, or -E2BIG where the configuration has more
+ * than is sane; `ret` then holds what was found before. */
+int namdconf_scan(const char *file, const char *text, size_t len,
+	const struct inputfiles_reader *reader, struct inputfiles *ret);
 
 #endif

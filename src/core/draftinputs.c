@@ -1,0 +1,93 @@
+#include "draftinputs.h"
+
+#include <string.h>
+
+#include "draftcheck.h"
+#include "err.h"
+#include "inputfiles.h"
+#include "jobspec.h"
+#include "namdconf.h"
+
+#define INPUT_MAX (8u << 20)
+
+struct checker {
+	const struct draftinputs_request *request;
+	struct strbuf *notes;
+	bool complete;
+};
+
+/* A path as the input writes it, within the draft; NULL: it leads out of it. */
+static char *in_draft(const struct checker *c, const char *path)
+{
+	const char *slash = strrchr(c->request->path, '/');
+	AUTO_FREE char *joined = xasprintf("%.*s%s",
+		slash ? (int)(slash + 1 - c->request->path) : 0, c->request->path, path);
+
+	return *path == '/' ? NULL : jobspec_clean_path(joined);
+}
+
+static int read_input(void *arg, const char *path, struct strbuf *out)
+{
+	struct checker *c = arg;
+	AUTO_FREE char *clean = in_draft(c, path);
+
+	return clean ? draftcheck_read(c->request->folder, clean, INPUT_MAX, out) : -1;
+}
+
+static bool input_exists(void *arg, const char *path)
+{
+	struct checker *c = arg;
+	AUTO_FREE char *clean = in_draft(c, path);
+
+	return clean && c->request->exists(c->request->arg, clean);
+}
+
+static void note(struct checker *c, const struct inputfile *f, const char *text)
+{
+	strbuf_adds(c->notes, "note: ");
+	strbuf_add_escaped(c->notes, f->file, strlen(f->file));
+	strbuf_addf(c->notes, ":%d: %s ", f->line, f->keyword);
+	strbuf_add_escaped(c->notes, f->path, strlen(f->path));
+	strbuf_addf(c->notes, " %s\n", text);
+}
+
+static void check_file(struct checker *c, const struct inputfile *f)
+{
+	AUTO_FREE char *path = in_draft(c, f->path);
+
+	if (f->found == INPUTFILE_UNRESOLVED) {
+		c->complete = false;
+		note(c, f, "is known only when the program runs; see that the file is there");
+	} else if (f->absolute) {
+		note(c, f, "is taken to be on the cluster");
+	} else if (!path) {
+		note(c, f, "is outside this draft");
+	} else if (f->found == INPUTFILE_PATH) {
+		AUTO_FREE char *by = xasprintf("%s, line %d, %s", f->file, f->line, f->keyword);
+
+		c->request->need(c->request->arg, path, by);
+	} else if (!c->request->exists(c->request->arg, path)) {
+		c->complete = false;
+		note(c, f, "is not here, and may be needed");
+	}
+}
+
+bool draftinputs_check(const struct draftinputs_request *request, struct strbuf *notes)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct checker c = {.request = request, .notes = notes, .complete = true};
+	struct inputfiles_reader reader = {.arg = &c, .read = read_input, .exists = input_exists};
+	struct inputfiles files = {0};
+
+	if (draftcheck_read(request->folder, request->path, INPUT_MAX, &text) < 0)
+		return true;
+	if (namdconf_scan(request->path, text.data, text.len, &reader, &files) < 0) {
+		c.complete = false;
+		strbuf_addf(notes, "note: %s: it is too long or has no end to be followed; see that all "
+			"its files are there\n", request->path);
+	}
+	for (size_t i = 0; i < files.count; i++)
+		check_file(&c, &files.items[i]);
+	inputfiles_release(&files);
+	return c.complete;
+}
