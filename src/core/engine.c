@@ -93,6 +93,7 @@ static void *engine_thread(void *arg)
 		probe_tick(e, now_ms, &next_ms);
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
+		progress_tick(e, now_ms, &next_ms);
 	}
 	intake_end(e);
 	return NULL;
@@ -194,6 +195,14 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	return 0;
 }
 
+void engine_show(struct engine *e, struct job *now)
+{
+	AUTO_JOB struct job *before = model_latest(e->model, now->serial);
+
+	jobfile_touch(before, now, clock_real_ns(e->clock));
+	model_publish(e->model, now);
+}
+
 /* ---- start and end ---- */
 
 static void take_up(void *arg, struct job *job)
@@ -269,10 +278,10 @@ void engine_stop(struct engine *e)
 	if (!e->running)
 		return;
 	remote_abort(e->cluster.remote);
-	/* The lanes first: what they report must still find the thread. */
-	lane_free(STEAL(e->stage_lane));
-	lane_free(STEAL(e->submit_lane));
-	lane_free(STEAL(e->query_lane));
+	/* The lanes first: what they report must still find the thread; which may still post to them. */
+	lane_end(e->stage_lane);
+	lane_end(e->submit_lane);
+	lane_end(e->query_lane);
 	pthread_mutex_lock(&e->lock);
 	e->ending = true;
 	pthread_cond_signal(&e->wake);
@@ -288,6 +297,7 @@ void engine_free(struct engine *e)
 	lane_free(e->stage_lane);
 	lane_free(e->submit_lane);
 	lane_free(e->query_lane);
+	progress_watch_free(e->progress);
 	free(e->tracks);
 	free(e->scratch);
 	free(e->records);

@@ -81,6 +81,7 @@ struct engine {
 	char *records;
 	char *user;                /* the login name there */
 
+	struct progress_watch *progress; /* progress_watch.c's own */
 	bool submitting;           /* a batch is under way */
 	bool syncing;
 	bool sweeping;             /* directories of removed jobs are being deleted */
@@ -107,6 +108,9 @@ struct job *engine_edit(struct engine *e, uint64_t serial);
  * nothing is published and the error is returned. */
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Publishes `now` (takes it over) without persisting it: for what the next query tells again. */
+void engine_show(struct engine *e, struct job *now);
 
 /* pipeline.c: one job from its intent to its Slurm id. */
 void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
@@ -136,5 +140,12 @@ int slurmverb_requeue(struct engine *e, struct job *job);
 void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* watch.c: states. */
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* progress_watch.c: how far the running jobs are.  Renewed behind a state query. */
+void progress_renew(struct engine *e);
+/* Its log is to be read once more. */
+void progress_job_ended(struct engine *e, uint64_t serial);
+void progress_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* NULL is fine. */
+void progress_watch_free(struct progress_watch *progress);
 
 #endif

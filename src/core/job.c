@@ -12,7 +12,8 @@ static char empty[1];
 static char **string_of(struct job *job, unsigned index)
 {
 	char **const strings[] = {&job->name, &job->slurm_id, &job->workdir, &job->records,
-		&job->stdout_path, &job->stderr_path, &job->reason, &job->facts, &job->error};
+		&job->stdout_path, &job->stderr_path, &job->reason, &job->facts, &job->error,
+		&job->progress};
 
 	return index < sizeof(strings) / sizeof(*strings) ? strings[index] : NULL;
 }

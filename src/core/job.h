@@ -26,6 +26,7 @@ enum job_file {
 	JOB_FILE_CTL,
 	JOB_FILE_CONFIG,
 	JOB_FILE_SCRIPT,
+	JOB_FILE_PROGRESS,
 	JOB_FILE_COUNT
 };
 
@@ -47,6 +48,7 @@ struct job {
 	char *reason;                  /* Slurm's, or ours while WAITING; "" for none */
 	char *facts;                   /* `key = value` lines from Slurm, part of info */
 	char *error;                   /* what the file error says; "" while all is well */
+	char *progress;                /* what the file progress says; "" without figures */
 	uint64_t config_size;          /* bytes of the texts that the store keeps */
 	uint64_t script_size;
 	uint64_t log_size;

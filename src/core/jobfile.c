@@ -16,6 +16,7 @@ static const char *const names[JOB_FILE_COUNT] = {
 	[JOB_FILE_CTL] = "ctl",
 	[JOB_FILE_CONFIG] = "config.ini",
 	[JOB_FILE_SCRIPT] = "script.sbatch",
+	[JOB_FILE_PROGRESS] = "progress",
 };
 
 const char *jobfile_name(enum job_file file)
@@ -98,6 +99,9 @@ static void render_own(const struct job *job, enum job_file file, struct strbuf 
 		break;
 	case JOB_FILE_ERROR:
 		strbuf_adds(b, job->error);
+		break;
+	case JOB_FILE_PROGRESS:
+		strbuf_adds(b, job->progress);
 		break;
 	case JOB_FILE_CTL:
 		render_ctl(job, b);

@@ -78,13 +78,22 @@ void lane_post(struct lane *lane, void (*run)(void *arg), void *arg)
 
 	task->run = run;
 	task->arg = arg;
-	WITH_LOCK(&lane->lock);
-	*lane->last = task;
-	lane->last = &task->next;
-	pthread_cond_signal(&lane->wake);
+	pthread_mutex_lock(&lane->lock);
+	bool ending = lane->ending;
+	if (!ending) {
+		*lane->last = task;
+		lane->last = &task->next;
+		pthread_cond_signal(&lane->wake);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	/* Its threads may be gone; what it owns is given back by its own end. */
+	if (ending) {
+		run(arg);
+		free(task);
+	}
 }
 
-void lane_free(struct lane *lane)
+void lane_end(struct lane *lane)
 {
 	if (!lane)
 		return;
@@ -94,6 +103,14 @@ void lane_free(struct lane *lane)
 	pthread_mutex_unlock(&lane->lock);
 	for (unsigned i = 0; i < lane->count; i++)
 		pthread_join(lane->threads[i], NULL);
+	lane->count = 0;
+}
+
+void lane_free(struct lane *lane)
+{
+	if (!lane)
+		return;
+	lane_end(lane);
 	pthread_cond_destroy(&lane->wake);
 	pthread_mutex_destroy(&lane->lock);
 	free(lane);

@@ -38,7 +38,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[JOB_DELETE] = "DELETE FROM job WHERE serial = ?",
 	[JOB_LOAD] = "SELECT " JOB_COLUMNS ","
 		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 0),"
-		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 1)"
+		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 1),"
+		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 3)"
 		" FROM job ORDER BY serial",
 	[TEXT_SET] = "INSERT OR REPLACE INTO text (serial, kind, content) VALUES (?, ?, ?)",
 	[LOG_ADD] = ("INSERT INTO log (serial, line, time_ns, content)"
@@ -252,10 +253,13 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	job->log_size = (uint64_t)sqlite3_column_int64(stmt, 14);
 	for (int i = 0; i < 5; i++)
 		*times[i] = sqlite3_column_int64(stmt, 15 + i);
-	if (sqlite3_column_bytes(stmt, 20) == (int)sizeof(job->file_ns))
-		memcpy(job->file_ns, sqlite3_column_blob(stmt, 20), sizeof(job->file_ns));
+	/* An older version knew fewer files. */
+	size_t known = (size_t)sqlite3_column_bytes(stmt, 20);
+	if (known && known <= sizeof(job->file_ns))
+		memcpy(job->file_ns, sqlite3_column_blob(stmt, 20), known);
 	job->config_size = (uint64_t)sqlite3_column_int64(stmt, 21);
 	job->script_size = (uint64_t)sqlite3_column_int64(stmt, 22);
+	job_set(&job->progress, column(stmt, 23));
 	return job;
 }
 
@@ -367,7 +371,7 @@ int store_update(struct store *s, struct job *job, const char *log, int64_t real
 int store_set_text(struct store *s, struct job *job, enum store_text which, const char *text,
 	size_t len)
 {
-	if (which != STORE_CONFIG && which != STORE_SCRIPT)
+	if (which == STORE_LOG)
 		return -EINVAL;
 	int r = change_begin(s);
 	if (r < 0)
@@ -375,7 +379,8 @@ int store_set_text(struct store *s, struct job *job, enum store_text which, cons
 	r = change_end(s, write_text(s, job->serial, which, text, len));
 	if (r < 0)
 		return r;
-	*(which == STORE_CONFIG ? &job->config_size : &job->script_size) = len;
+	if (which != STORE_PROGRESS)
+		*(which == STORE_CONFIG ? &job->config_size : &job->script_size) = len;
 	return 0;
 }
 

@@ -474,8 +474,11 @@ static bool apply(struct engine *e, const struct sight *s)
 		return false;
 	}
 	if (engine_commit(e, now, new_state ? "%s%s%s" : NULL, word, *now->reason ? ": " : "",
-		now->reason) == 0 && ended && !track->verbs)
-		engine_drop_track(e, s->serial);
+		now->reason) == 0 && ended) {
+		if (!track->verbs)
+			engine_drop_track(e, s->serial);
+		progress_job_ended(e, s->serial);
+	}
 	return true;
 }
 
@@ -491,6 +494,7 @@ static void applied(struct engine *e, void *arg)
 		for (size_t i = 0; i < c->count; i++)
 			changed |= apply(e, &c->sights[i]);
 		model_set_connection(e->model, &e->connection);
+		progress_renew(e);
 	} else if (c->result == 0) {
 		log_warning("squeue failed: %s", c->words.data);
 	}

@@ -28,6 +28,7 @@ static const char readme[] =
 	"\n"
 	"    cat drafts/mysim/problems        why it is not submitted yet\n"
 	"    cat jobs/mysim/status            PENDING, RUNNING, COMPLETED, ...\n"
+	"    cat jobs/mysim/progress          how far it is: NAMD, LAMMPS, GROMACS\n"
 	"    cat jobs/mysim/error             what went wrong, and what to do\n"
 	"    tail -f jobs/mysim/stdout        its output, while it runs\n"
 	"    cp jobs/mysim/work/result .      its files on the cluster\n"

@@ -187,7 +187,7 @@ static void jobdir_readlink(fuse_req_t req, fuse_ino_t ino)
 /* ---- listing; work comes last, so that `rm -rf` has removed all else before it gets there ---- */
 
 static const unsigned char listed[] = {PART_FILE, PART_FILE + 1, PART_FILE + 2, PART_FILE + 3,
-	PART_FILE + 4, PART_FILE + 5, PART_FILE + 6, PART_FILE + 7, PART_STDOUT, PART_STDERR,
+	PART_FILE + 4, PART_FILE + 5, PART_FILE + 6, PART_FILE + 7, PART_FILE + 8, PART_STDOUT, PART_STDERR,
 	PART_WORK};
 #define LISTED ((off_t)(sizeof(listed) / sizeof(*listed)))
 

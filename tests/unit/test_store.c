@@ -177,6 +177,7 @@ static void a_job_comes_back_whole(void **state)
 	for (int i = 0; i < JOB_FILE_COUNT; i++)
 		job->file_ns[i] = 100 + i;
 	assert_int_equal(store_set_text(f->store, job, STORE_SCRIPT, "#!\0x", 4), 0);
+	assert_int_equal(store_set_text(f->store, job, STORE_PROGRESS, "steps = 9\n", 10), 0);
 	assert_int_equal(store_update(f->store, job, NULL, 0), 0);
 	assert_int_equal(reopen(f), 0);
 	load(f);
@@ -197,6 +198,8 @@ static void a_job_comes_back_whole(void **state)
 	assert_string_equal(got->reason, "why");
 	assert_string_equal(got->facts, "a = 1\n");
 	assert_string_equal(got->error, "x\xff\n");
+	assert_string_equal(got->progress, "steps = 9\n");
+	assert_string_equal(f->jobs[0]->progress, "");
 	assert_int_equal(got->config_size, 6);
 	assert_int_equal(got->script_size, 4);
 	assert_int_equal(got->created_ns, NOON);
@@ -208,6 +211,22 @@ static void a_job_comes_back_whole(void **state)
 	/* The intent alone has no times of its own. */
 	assert_int_equal(f->jobs[0]->file_ns[JOB_FILE_STATUS], NOON);
 	assert_int_equal(f->jobs[0]->state_ns, NOON);
+}
+
+static void a_version_that_knew_fewer_files_left_their_times(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JOB struct job *job = add(f, 7, "sim");
+	char answer[32];
+
+	for (int i = 0; i < JOB_FILE_COUNT; i++)
+		job->file_ns[i] = NOON + 100 + i;
+	assert_int_equal(store_update(f->store, job, NULL, 0), 0);
+	ask(f, "UPDATE job SET file_ns = substr(file_ns, 1, 16)", answer, sizeof(answer));
+	assert_int_equal(reopen(f), 0);
+	load(f);
+	assert_int_equal(f->jobs[0]->file_ns[1], NOON + 101);
+	assert_int_equal(f->jobs[0]->file_ns[2], NOON);
 }
 
 static void texts(void **state)
@@ -570,6 +589,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_file_is_private_and_of_version_1),
 		TEST(a_job_comes_back_whole),
+		TEST(a_version_that_knew_fewer_files_left_their_times),
 		TEST(texts),
 		TEST(the_log_has_the_size_it_says),
 		TEST(a_second_job_of_a_name_is_refused_whole),
