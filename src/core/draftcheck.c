@@ -67,6 +67,8 @@ static bool exists(const struct checker *c, const char *path)
 
 	if (jobspec_pairs_find(&c->ret->spec->inputs, path))
 		return true;
+	if (c->template && template_file(c->template, path))
+		return true;
 	/* A folder beside loose files is a draft of its own. */
 	if (!c->request->name && strchr(path, '/'))
 		return false;
@@ -123,17 +125,46 @@ static int need_variable(void *arg, const char *variable, const char *path)
 	return 0;
 }
 
+/* Neither may replace the other in silence. */
+static void check_clashes(struct checker *c)
+{
+	const struct template *t = c->template;
+	struct stat st;
+
+	for (size_t i = 0; i < t->file_count; i++) {
+		const char *name = t->files[i].name;
+
+		if (fstatat(c->request->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+			!jobspec_pairs_find(&c->ret->spec->inputs, name))
+			continue;
+		c->wrong = true;
+		strbuf_addf(&c->ret->problems, "%s: the template %s %s a file of this name, too; rename "
+			"yours\n", name, t->name, t->files[i].text ? "makes" : "brings");
+	}
+}
+
 static void check_template(struct checker *c)
 {
-	struct jobspec_pairs values = {0};
-	struct jobspec *spec = c->ret->spec;
+	struct draftcheck *d = c->ret;
+	AUTO_FREE char *own = template_own_folder();
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 
-	if (template_find(spec->template_name, NULL, &c->template, &c->ret->problems) < 0 ||
-		template_check(c->template, &spec->variables, &values, &c->ret->problems) < 0)
+	d->template_stamp = template_stamp(d->spec->template_name, own);
+	int r = c->request->template ? template_load(c->request->template, &c->template, &why) :
+		template_find(d->spec->template_name, own, &c->template, &why);
+	if (r < 0) {
 		c->wrong = true;
-	else
-		template_files(c->template, &values, need_variable, c);
-	jobspec_pairs_free(&values);
+		strbuf_addf(&d->problems, "config.ini:%d: template: %s%s", d->spec->template_line,
+			r == -EINVAL ? "it cannot be used as it is:\n" : "",
+			why.len ? why.data : "its folder cannot be read\n");
+		return;
+	}
+	d->values_good = template_check(c->template, &d->spec->variables, &d->values,
+		&d->problems) == 0;
+	c->wrong = c->wrong || !d->values_good;
+	if (d->values_good)
+		template_files(c->template, &d->values, need_variable, c);
+	check_clashes(c);
 }
 
 static void check_script(struct checker *c)
@@ -347,6 +378,7 @@ void draftcheck_release(struct draftcheck *check)
 	jobspec_free(check->spec);
 	free(check->body_line);
 	template_free(check->template);
+	jobspec_pairs_free(&check->values);
 }
 
 static int hash_file(int folder, const char *path, char hex[65])

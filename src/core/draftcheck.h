@@ -7,6 +7,7 @@
 #define SLURMOUNT_DRAFTCHECK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "jobspec.h"
 #include "profile.h"
@@ -26,6 +27,7 @@ struct draftcheck_request {
 	const char *name;   /* the folder's, or NULL for the loose files */
 	const struct profile *profile;
 	const char *held;   /* why it must not be submitted by itself, a sentence, or NULL */
+	const char *template; /* the folder to load the template from, or NULL: template_find() */
 };
 
 struct draftcheck {
@@ -40,6 +42,9 @@ struct draftcheck {
 	struct jobspec *spec;   /* with the script's options and the defaults; NULL where invalid */
 	char *body_line;        /* interpreter of a user's script, or NULL */
 	struct template *template; /* of JOBSPEC_TEMPLATE, or NULL */
+	struct jobspec_pairs values; /* of its variables, where config.ini gives good ones */
+	bool values_good;
+	uint64_t template_stamp; /* template_stamp(), before the template was read */
 	struct strbuf left_out; /* droppings, a line each: paths within the draft */
 	struct strbuf loose;    /* of loose files: their names, droppings too, each NUL-terminated */
 };

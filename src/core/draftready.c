@@ -4,6 +4,7 @@
 
 #include "drafts_internal.h"
 #include "err.h"
+#include "template.h"
 
 /* Lets the draft go that was held for a refused text, where another valid one has come. */
 static bool is_held(struct drafts *drafts, uint64_t serial, const char *name, int folder)
@@ -33,6 +34,25 @@ static bool is_held(struct drafts *drafts, uint64_t serial, const char *name, in
 	return false;
 }
 
+/* Whether the template that the check was made with, or for want of it, is no longer the same. */
+static bool template_changed(struct drafts *drafts, uint64_t serial)
+{
+	AUTO_FREE char *name = NULL;
+	AUTO_FREE char *own = NULL;
+	uint64_t stamp = 0;
+
+	pthread_mutex_lock(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+	const struct draftcheck *check = draft && !draft->sealed ? draft->check : NULL;
+	if (check && check->spec && check->spec->kind == JOBSPEC_TEMPLATE) {
+		name = xstrdup(check->spec->template_name);
+		stamp = check->template_stamp;
+	}
+	pthread_mutex_unlock(&drafts->lock);
+	own = name ? template_own_folder() : NULL;
+	return name && template_stamp(name, own) != stamp;
+}
+
 /* Sees to it that the draft's check is of its present state. */
 void draft_evaluate(struct drafts *drafts, uint64_t serial)
 {
@@ -41,10 +61,12 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, serial);
-	bool fresh = !draft || draft->sealed || (draft->check && draft->check_changes == draft->changes);
+	bool none = !draft || draft->sealed;
+	bool fresh = !none && draft->check && draft->check_changes == draft->changes;
 	uint64_t changes = draft ? draft->changes : 0;
 	pthread_mutex_unlock(&drafts->lock);
-	if (fresh || draft_open_folder(drafts, serial, &name, &node) < 0)
+	if (none || (fresh && !template_changed(drafts, serial)) ||
+		draft_open_folder(drafts, serial, &name, &node) < 0)
 		return;
 	struct draftcheck_request request = {.folder = node->fd, .name = name,
 		.profile = drafts->config.profile};
@@ -70,6 +92,9 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 		draftcheck_release(old);
 		free(old);
 	}
+	/* The template was mended behind the mount's back: the engine waits for no such thing. */
+	if (fresh)
+		draft_wake_engine(drafts);
 }
 
 /* Under lock: when to look at the draft again, INT64_MIN where its time has come. */

@@ -87,6 +87,12 @@ enum draft_file { DRAFT_FILE_PROBLEMS, DRAFT_FILE_PREVIEW, DRAFT_FILE_REFUSED, D
  * such file now (no preview of an invalid draft, no refused text). */
 int drafts_view(struct drafts *drafts, uint64_t serial, enum draft_file file, struct strbuf *ret,
 	int64_t *mtime_ns);
+/* The same of the file number `index` that the draft's template renders, with its name, the caller's
+ * to free. */
+int drafts_rendered(struct drafts *drafts, uint64_t serial, size_t index, char **name,
+	struct strbuf *ret, int64_t *mtime_ns);
+/* A template has changed: drafts that use one may have become ready. */
+void drafts_templates_changed(struct drafts *drafts);
 /* The draft's serial by the name that drafts/ lists ("_loose" too), or 0. */
 uint64_t drafts_by_name(struct drafts *drafts, const char *name);
 bool drafts_has(struct drafts *drafts, uint64_t serial);

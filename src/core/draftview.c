@@ -4,6 +4,7 @@
 
 #include "drafts_internal.h"
 #include "err.h"
+#include "template.h"
 
 static int view_refused(struct drafts *drafts, uint64_t serial, struct strbuf *ret)
 {
@@ -49,6 +50,39 @@ int drafts_view(struct drafts *drafts, uint64_t serial, enum draft_file file, st
 	}
 	pthread_mutex_unlock(&drafts->lock);
 	return r == 0 && file == DRAFT_FILE_REFUSED ? view_refused(drafts, serial, ret) : r;
+}
+
+int drafts_rendered(struct drafts *drafts, uint64_t serial, size_t index, char **name,
+	struct strbuf *ret, int64_t *mtime_ns)
+{
+	draft_evaluate(drafts, serial);
+	WITH_LOCK(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+	const struct draftcheck *check = draft && !draft->gone ? draft->check : NULL;
+
+	if (!check || !check->template || !check->values_good || index >= check->template->rendered)
+		return -ENOENT;
+	*name = xstrdup(check->template->files[index].name);
+	*mtime_ns = draft->changed_ns;
+	template_render(&check->template->files[index], &check->values, ret);
+	return 0;
+}
+
+void drafts_templates_changed(struct drafts *drafts)
+{
+	pthread_mutex_lock(&drafts->lock);
+	for (size_t i = 0; i < DRAFT_BUCKETS; i++)
+		for (struct draft *d = drafts->table[i]; d; d = d->next) {
+			const struct jobspec *spec = d->check ? d->check->spec : NULL;
+
+			if (!spec || spec->kind != JOBSPEC_TEMPLATE)
+				continue;
+			/* The template may still be on its way: the settling time begins again. */
+			d->changes++;
+			d->changed_ms = clock_mono_ms(drafts->config.clock);
+		}
+	pthread_mutex_unlock(&drafts->lock);
+	draft_wake_engine(drafts);
 }
 
 static bool is_listed(const struct draft *draft)

@@ -35,6 +35,7 @@ struct jobspec {
 	char *command;          /* JOBSPEC_COMMAND: a shell command line of the user's own */
 	char *script;           /* JOBSPEC_SCRIPT: a path within the draft */
 	char *template_name;    /* JOBSPEC_TEMPLATE */
+	int template_line;      /* where config.ini says so; 0: nowhere */
 	char **files;           /* [job] files, NULL-terminated, or NULL */
 	bool manual;            /* [job] submit = manual */
 	char *after;            /* checked form "ok:NAME,any:NAME,..." or NULL */

@@ -156,6 +156,7 @@ static void finish(struct reader *r)
 		}
 	}
 	const struct jobspec_pair *body = jobspec_pairs_find(&r->seen, "template");
+	spec->template_line = body ? body->line : 0;
 	if (body && is_section(spec->template_name))
 		problem(r, body->line, "template", "no template can have the name of a section");
 	const struct jobspec_pair *after = jobspec_pairs_find(&r->seen, "after");

@@ -97,6 +97,7 @@ struct staging {
 	struct stage_request request;
 	char *source, *workdir, *records, *scratch, *script, *uuid;
 	char **folders;
+	struct stage_file *files;
 	struct strbuf why;
 	int result;
 };
@@ -106,6 +107,7 @@ static void staging_free(struct staging *s)
 	for (char **f = s->folders; f && *f; f++)
 		free(*f);
 	free(s->folders);
+	sealed_files_free(s->files, s->request.file_count);
 	free(s->source);
 	free(s->workdir);
 	free(s->records);
@@ -114,6 +116,18 @@ static void staging_free(struct staging *s)
 	free(s->uuid);
 	strbuf_release(&s->why);
 	free(s);
+}
+
+/* ", with NAME NAME of its template", for the log. */
+static char *name_files(const struct staging *s)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	for (size_t i = 0; i < s->request.file_count; i++)
+		strbuf_addf(&text, "%s %s", i ? "" : ", with", s->files[i].name);
+	if (text.len)
+		strbuf_adds(&text, " of its template");
+	return strbuf_steal(&text);
 }
 
 static void staged(struct engine *e, void *arg)
@@ -130,11 +144,12 @@ static void staged(struct engine *e, void *arg)
 		pipeline_cancelled(e, s->serial);
 	} else if (s->result == 0) {
 		struct job *now = job_copy(job);
+		AUTO_FREE char *files = name_files(s);
 
 		now->staged = true;
 		set_state(now, "SUBMITTING", "");
 		job_set(&now->error, "");
-		if (engine_commit(e, now, "its files are on the cluster, verified") == 0) {
+		if (engine_commit(e, now, "its files are on the cluster, verified%s", files) == 0) {
 			track->step = STEP_SUBMIT;
 			track->failures = 0;
 		}
@@ -224,10 +239,13 @@ static void start_staging(struct engine *e, struct track *track)
 	*s = (struct staging){.engine = e, .serial = now->serial, .why = STRBUF_INIT,
 		.source = STEAL(source), .workdir = xstrdup(now->workdir),
 		.records = xstrdup(e->records), .scratch = xstrdup(e->scratch),
-		.uuid = xstrdup(now->uuid), .folders = output_folders(request.spec)};
+		.uuid = xstrdup(now->uuid), .folders = output_folders(request.spec),
+		.files = STEAL(request.files)};
 	s->request = (struct stage_request){.uuid = s->uuid, .source = s->source,
 		.scratch = s->scratch, .workdir = s->workdir, .records = s->records,
-		.script_len = script.len, .folders = (const char *const *)s->folders};
+		.script_len = script.len, .folders = (const char *const *)s->folders,
+		.files = s->files, .file_count = request.file_count};
+	request.file_count = 0;
 	s->request.script = s->script = strbuf_steal(&script);
 	sealed_request_release(&request);
 	if (engine_commit(e, now, NULL) < 0) {

@@ -6,7 +6,41 @@
 
 #include "draftcheck.h"
 #include "err.h"
+#include "stage.h"
 #include "template.h"
+
+/* The template's files with the values that config.ini gives. */
+static void take_files(struct sealed_request *request, const struct jobspec_pairs *values)
+{
+	const struct template *t = request->template;
+
+	request->file_count = t->file_count;
+	request->files = xcalloc(t->file_count, sizeof(*request->files));
+	for (size_t i = 0; i < t->file_count; i++) {
+		const struct template_file *from = &t->files[i];
+		struct stage_file *to = &request->files[i];
+		struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+		*to = (struct stage_file){.name = xstrdup(from->name), .mode = from->mode};
+		if (!from->text) {
+			to->path = xasprintf("%s/%s", t->folder, from->name);
+			continue;
+		}
+		template_render(from, values, &text);
+		to->len = text.len;
+		to->bytes = strbuf_steal(&text);
+	}
+}
+
+void sealed_files_free(struct stage_file *files, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(files[i].name);
+		free(files[i].bytes);
+		free(files[i].path);
+	}
+	free(files);
+}
 
 int sealed_read(const char *source, const struct profile *profile, struct sealed_request *ret,
 	struct strbuf *why)
@@ -28,6 +62,8 @@ int sealed_read(const char *source, const struct profile *profile, struct sealed
 	ret->spec = STEAL(check.spec);
 	ret->body_line = STEAL(check.body_line);
 	ret->template = STEAL(check.template);
+	if (r == 0 && ret->template)
+		take_files(ret, &check.values);
 	draftcheck_release(&check);
 	return r;
 }
@@ -58,6 +94,7 @@ void sealed_request_release(struct sealed_request *request)
 {
 	jobspec_free(request->spec);
 	template_free(request->template);
+	sealed_files_free(request->files, request->file_count);
 	free(request->body_line);
 	*request = (struct sealed_request){0};
 }

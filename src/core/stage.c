@@ -193,6 +193,21 @@ static int send_bytes(struct sender *s, const char *path, mode_t mode, const cha
 	return r < 0 ? r : put_padding(s, len);
 }
 
+static int send_extra(struct sender *s, const struct stage_file *file)
+{
+	struct stat st;
+
+	if (file->bytes)
+		return send_bytes(s, file->name, file->mode, file->bytes, file->len);
+	int fd AUTO_CLOSE = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		strbuf_addf(s->why, "%s: %s", file->path, strerror(errno));
+		return -errno;
+	}
+	tar_header(&s->pending, file->name, S_IFREG | file->mode, (uint64_t)st.st_size, NULL);
+	return send_content(s, fd, (uint64_t)st.st_size, file->name);
+}
+
 static int send_all(struct sender *s, const struct stage_request *request)
 {
 	int fd = open(request->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -200,6 +215,8 @@ static int send_all(struct sender *s, const struct stage_request *request)
 	if (fd < 0)
 		return -errno;
 	int r = send_folder(s, fd, "", 0);
+	for (size_t i = 0; r == 0 && i < request->file_count; i++)
+		r = send_extra(s, &request->files[i]);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; request->folders && request->folders[i]; i++) {

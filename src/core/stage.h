@@ -10,7 +10,18 @@
 #ifndef SLURMOUNT_STAGE_H
 #define SLURMOUNT_STAGE_H
 
+#include <sys/types.h>
+
 #include "command.h"
+
+/* A file of the job that does not lie among its inputs: bytes, or another local file. */
+struct stage_file {
+	char *name;  /* in the job's directory */
+	mode_t mode; /* permission bits */
+	char *bytes; /* NULL: the content of `path` */
+	size_t len;
+	char *path;
+};
 
 struct stage_request {
 	const char *uuid;
@@ -21,6 +32,8 @@ struct stage_request {
 	const char *script;     /* becomes .slurmount/script.sbatch */
 	size_t script_len;
 	const char *const *folders; /* NULL-terminated, below workdir: made for output files */
+	const struct stage_file *files; /* that its template makes or brings */
+	size_t file_count;
 };
 
 /* Sends and verifies; blocks as long as bytes move, at most 60 s in one silence.  0; or remote.h's

@@ -1,3 +1,4 @@
+/* The variables of a template: what config.ini gives them, checked and in canonical form. */
 #include "template.h"
 
 #include <errno.h>
@@ -5,126 +6,17 @@
 #include <string.h>
 
 #include "err.h"
-#include "ini.h"
 #include "slurm_option.h"
 #include "slurm_value.h"
 
-#define FILE_LIMIT (1 << 20)
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+#define SAFE LETTERS DIGITS TEMPLATE_SAFE_MARKS
 
-#ifndef SLURMOUNT_TEMPLATES
-#define SLURMOUNT_TEMPLATES "/usr/share/slurmount/templates"
-#endif
+/* Files in which nothing is quoted: the value stands there as it is. */
+#define BARE_KINDS (1u << TEMPLATE_TCL | 1u << TEMPLATE_SETTING | 1u << TEMPLATE_PLAIN)
 
-static const char *const type_names[] = {"text", "file", "integer", "number", "yes/no", "choice"};
-
-struct loader {
-	struct template *template;
-	struct strbuf *why;
-	const char *file;
-};
-
-static void free_variable(struct template_variable *v)
-{
-	free(v->name);
-	free(v->unit);
-	free(v->help);
-	free(v->fallback);
-	for (char **c = v->choices; c && *c; c++)
-		free(*c);
-	free(v->choices);
-}
-
-void template_free(struct template *t)
-{
-	if (!t)
-		return;
-	for (size_t i = 0; i < t->count; i++)
-		free_variable(&t->variables[i]);
-	free(t->variables);
-	free(t->name);
-	free(t->description);
-	free(t->body);
-	free(t);
-}
-
-const char *template_builtin_folder(void)
-{
-	const char *folder = getenv("SLURMOUNT_TEMPLATES");
-
-	return folder && *folder ? folder : SLURMOUNT_TEMPLATES;
-}
-
-static bool is_variable_name(const char *name)
-{
-	return *name >= 'a' && *name <= 'z' &&
-		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
-		strncmp(name, "slurmount_", 10) != 0;
-}
-
-static char **split_words(const char *text)
-{
-	char *copy AUTO_FREE = xstrdup(text);
-	char **words = xcalloc(strlen(text) / 2 + 2, sizeof(*words));
-	char *rest = NULL;
-	size_t count = 0;
-
-	for (char *w = strtok_r(copy, " \t", &rest); w; w = strtok_r(NULL, " \t", &rest))
-		words[count++] = xstrdup(w);
-	return words;
-}
-
-static bool parse_number(const char *text, double *ret)
-{
-	char *end;
-
-	/* No hexadecimal, no "inf": what the cluster's programs read as we do. */
-	if (!*text || text[strspn(text, "0123456789+-.eE")])
-		return false;
-	*ret = strtod(text, &end);
-	return !*end && isfinite(*ret);
-}
-
-static int parse_type(const char *value, enum template_type *ret)
-{
-	for (size_t i = 0; i < sizeof(type_names) / sizeof(*type_names); i++) {
-		if (strcmp(value, type_names[i]) == 0) {
-			*ret = (enum template_type)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static void replace(char **text, const char *value)
-{
-	free(*text);
-	*text = xstrdup(value);
-}
-
-static int set_property(struct template_variable *v, const char *key, const char *value)
-{
-	if (strcmp(key, "type") == 0)
-		return parse_type(value, &v->type);
-	if (strcmp(key, "unit") == 0)
-		replace(&v->unit, value);
-	else if (strcmp(key, "help") == 0)
-		replace(&v->help, value);
-	else if (strcmp(key, "default") == 0)
-		replace(&v->fallback, value);
-	else if (strcmp(key, "required") == 0)
-		v->required = strcmp(value, "yes") == 0;
-	else if (strcmp(key, "choices") == 0 && !v->choices)
-		v->choices = split_words(value);
-	else if (strcmp(key, "minimum") == 0)
-		return (v->has_minimum = parse_number(value, &v->minimum)) ? 0 : -EINVAL;
-	else if (strcmp(key, "maximum") == 0)
-		return (v->has_maximum = parse_number(value, &v->maximum)) ? 0 : -EINVAL;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static struct template_variable *find_variable(const struct template *t, const char *name)
+struct template_variable *template_variable(const struct template *t, const char *name)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		if (strcmp(t->variables[i].name, name) == 0)
@@ -133,145 +25,125 @@ static struct template_variable *find_variable(const struct template *t, const c
 	return NULL;
 }
 
-static struct template_variable *add_variable(struct template *t, const char *name)
+const struct template_file *template_file(const struct template *t, const char *name)
 {
-	struct template_variable *v = find_variable(t, name);
-
-	if (v)
-		return v;
-	t->variables = xrealloc(t->variables, (t->count + 1) * sizeof(*t->variables));
-	v = &t->variables[t->count++];
-	*v = (struct template_variable){.name = xstrdup(name)};
-	return v;
-}
-
-static int take_line(void *arg, const char *section, const char *key, const char *value, int line)
-{
-	struct loader *l = arg;
-	struct template_variable *v;
-
-	if (strcmp(section, "template") == 0) {
-		if (!key)
-			return 0;
-		if (strcmp(key, "description") == 0) {
-			replace(&l->template->description, value);
-			return 0;
-		}
-	} else if (is_variable_name(section)) {
-		v = add_variable(l->template, section);
-		if (!key || set_property(v, key, value) == 0)
-			return 0;
+	for (size_t i = 0; i < t->file_count; i++) {
+		if (strcmp(t->files[i].name, name) == 0)
+			return &t->files[i];
 	}
-	strbuf_addf(l->why, "%s:%d: [%s] %s: not a part of a template\n", l->file, line, section,
-		key ? key : "");
-	return -EINVAL;
+	return NULL;
 }
 
-static int read_text(const char *folder, const char *name, struct strbuf *ret, struct strbuf *why)
-{
-	char *path AUTO_FREE = xasprintf("%s/%s", folder, name);
-	FILE *file AUTO_FCLOSE = fopen(path, "re");
-	char buffer[4096];
-	size_t n;
-	int r = 0;
+/* ---- numbers: one form, since "010" is eight to Tcl and to a shell, and "+.5" no number to JSON ---- */
 
-	if (!file) {
-		r = -errno;
-	} else {
-		while ((n = fread(buffer, 1, sizeof(buffer), file)) > 0 && ret->len < FILE_LIMIT)
-			strbuf_add(ret, buffer, n);
-		if (ferror(file))
-			r = -EIO;
-		else if (ret->len >= FILE_LIMIT)
-			r = -EFBIG;
+/* Appends the whole part: no needless zeros in front, one where there is no digit. */
+static void add_whole(struct strbuf *b, const char *digits, size_t len)
+{
+	while (len > 1 && *digits == '0') {
+		digits++;
+		len--;
 	}
-	if (r < 0)
-		strbuf_addf(why, "%s: %s\n", path, strerror(-r));
-	return r;
+	strbuf_add(b, len ? digits : "0", len ? len : 1);
 }
 
-/* sbatch looks at lines of this kind wherever they stand before a command. */
-static int check_body(const struct strbuf *body, const char *folder, struct strbuf *why)
+static char *canonical_integer(const char *value)
 {
-	if (memchr(body->data, '\0', body->len) || memchr(body->data, '\r', body->len) ||
-		strncmp(body->data, "#SBATCH", 7) == 0 || strstr(body->data, "\n#SBATCH")) {
-		strbuf_addf(why, "%s/body.sh: not a plain text, or with #SBATCH lines\n", folder);
-		return -EINVAL;
+	struct strbuf b = STRBUF_INIT;
+	bool negative = *value == '-';
+	const char *digits = value + (negative || *value == '+');
+	size_t len = strspn(digits, DIGITS);
+	size_t zeros = strspn(digits, "0");
+
+	if (!len || digits[len] || len - zeros > 15)
+		return NULL;
+	if (negative && zeros < len)
+		strbuf_addc(&b, '-');
+	add_whole(&b, digits, len);
+	return strbuf_steal(&b);
+}
+
+static char *canonical_number(const char *value)
+{
+	struct strbuf b AUTO_STRBUF = STRBUF_INIT;
+	bool negative = *value == '-';
+	const char *p = value + (negative || *value == '+');
+	size_t whole = strspn(p, DIGITS), fraction = 0;
+
+	if (negative)
+		strbuf_addc(&b, '-');
+	add_whole(&b, p, whole);
+	p += whole;
+	if (*p == '.') {
+		fraction = strspn(++p, DIGITS);
+		strbuf_addc(&b, '.');
+		strbuf_add(&b, fraction ? p : "0", fraction ? fraction : 1);
+		p += fraction;
 	}
-	return 0;
-}
+	if (whole + fraction == 0)
+		return NULL;
+	if (*p == 'e' || *p == 'E') {
+		size_t sign = p[1] == '+' || p[1] == '-';
+		size_t digits = strspn(p + 1 + sign, DIGITS);
 
-static int check_variables(const struct template *t, const char *file, struct strbuf *why)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < t->count; i++) {
-		const struct template_variable *v = &t->variables[i];
-
-		if (v->type == TEMPLATE_CHOICE && (!v->choices || !v->choices[0])) {
-			strbuf_addf(why, "%s: [%s]: a choice without choices\n", file, v->name);
-			r = -EINVAL;
-		}
+		strbuf_add(&b, p, 1 + sign + digits);
+		p += digits ? 1 + sign + digits : 0;
 	}
-	return r;
+	return *p || !isfinite(strtod(b.data, NULL)) ? NULL : strbuf_steal(&b);
 }
 
-int template_load(const char *folder, struct template **ret, struct strbuf *why)
-{
-	struct strbuf ini AUTO_STRBUF = STRBUF_INIT;
-	struct strbuf body AUTO_STRBUF = STRBUF_INIT;
-	char *file AUTO_FREE = xasprintf("%s/template.ini", folder);
-	const char *slash = strrchr(folder, '/');
-	struct template *t;
-	struct loader l;
-	int r;
+/* ---- the other types ---- */
 
-	*ret = NULL;
-	r = read_text(folder, "template.ini", &ini, why);
-	if (r == 0)
-		r = read_text(folder, "body.sh", &body, why);
-	if (r == 0)
-		r = check_body(&body, folder, why);
-	if (r < 0)
-		return r;
-	t = xcalloc(1, sizeof(*t));
-	t->name = xstrdup(slash ? slash + 1 : folder);
-	t->body = strbuf_steal(&body);
-	l = (struct loader){.template = t, .why = why, .file = file};
-	r = ini_text_parse(ini.data, ini.len, take_line, &l, why, file);
-	if (r == 0)
-		r = check_variables(t, file, why);
-	if (r < 0)
-		template_free(t);
-	else
-		*ret = t;
-	return r;
+static bool is_safe(const char *word, const char *more)
+{
+	size_t len = 0;
+
+	while (word[len] && (strchr(SAFE, word[len]) || strchr(more, word[len])))
+		len++;
+	return !word[len];
 }
 
-int template_find(const char *name, const char *own, struct template **ret, struct strbuf *why)
+static char *canonical_path(const struct template_variable *v, const char *value)
 {
-	const char *folders[] = {own, template_builtin_folder()};
+	char *path AUTO_FREE = jobspec_clean_path(value);
 
-	*ret = NULL;
-	for (size_t i = 0; i < 2 && jobspec_check_name(name) == 0; i++) {
-		struct strbuf text AUTO_STRBUF = STRBUF_INIT;
-		char *folder AUTO_FREE = folders[i] ? xasprintf("%s/%s", folders[i], name) : NULL;
-		int r = folder ? template_load(folder, ret, &text) : -ENOENT;
+	/* A program must not take it for an option. */
+	if (!path || *path == '-')
+		return NULL;
+	if ((v->multiple || v->kinds & BARE_KINDS) && !is_safe(path, ""))
+		return NULL;
+	return STEAL(path);
+}
 
-		if (r != -ENOENT) {
-			strbuf_add(why, text.data, text.len);
-			return r;
-		}
+static char *canonical_paths(const struct template_variable *v, const char *value)
+{
+	char *copy AUTO_FREE = xstrdup(value);
+	struct strbuf b AUTO_STRBUF = STRBUF_INIT;
+	char *rest = NULL;
+
+	if (!v->multiple)
+		return canonical_path(v, value);
+	for (char *w = strtok_r(copy, " ", &rest); w; w = strtok_r(NULL, " ", &rest)) {
+		char *path AUTO_FREE = canonical_path(v, w);
+
+		if (!path)
+			return NULL;
+		strbuf_addf(&b, "%s%s", b.len ? " " : "", path);
 	}
-	strbuf_adds(why, "no such template: ");
-	strbuf_add_escaped(why, name, strlen(name));
-	strbuf_addc(why, '\n');
-	return -ENOENT;
+	return strbuf_steal(&b);
+}
+
+static char *canonical_text(const struct template_variable *v, const char *value)
+{
+	if (v->kinds & 1u << TEMPLATE_PLAIN && (!is_safe(value, "") || *value == '-'))
+		return NULL;
+	if (v->kinds & 1u << TEMPLATE_SETTING && !is_safe(value, " "))
+		return NULL;
+	return xstrdup(value);
 }
 
 static bool is_choice(const struct template_variable *v, const char *value)
 {
-	for (char **c = v->choices; *c; c++) {
+	for (char **c = v->choices; c && *c; c++) {
 		if (strcmp(*c, value) == 0)
 			return true;
 	}
@@ -283,75 +155,87 @@ static bool in_range(const struct template_variable *v, double number)
 	return (!v->has_minimum || number >= v->minimum) && (!v->has_maximum || number <= v->maximum);
 }
 
-static bool is_integer(const char *value)
+char *template_canonical(const struct template_variable *v, const char *value)
 {
-	size_t sign = *value == '-' || *value == '+';
-	size_t digits = strspn(value + sign, "0123456789");
+	char *text AUTO_FREE = NULL;
+	int yes;
 
-	return digits > 0 && digits <= 15 && !value[sign + digits];
-}
-
-static bool is_allowed(const struct template_variable *v, const char *value)
-{
-	char *path AUTO_FREE = NULL;
-	double number;
-
+	if (slurm_value_has_control(value))
+		return NULL;
 	switch (v->type) {
 	case TEMPLATE_TEXT:
-		return true;
+		return canonical_text(v, value);
 	case TEMPLATE_FILE:
-		/* A program must not take it for an option. */
-		path = jobspec_clean_path(value);
-		return path && *path != '-';
+		return canonical_paths(v, value);
 	case TEMPLATE_INTEGER:
-		return is_integer(value) && parse_number(value, &number) && in_range(v, number);
 	case TEMPLATE_NUMBER:
-		return parse_number(value, &number) && in_range(v, number);
+		text = v->type == TEMPLATE_INTEGER ? canonical_integer(value) : canonical_number(value);
+		return text && in_range(v, strtod(text, NULL)) ? STEAL(text) : NULL;
 	case TEMPLATE_YESNO:
-		return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0;
+		yes = slurm_value_yes(value);
+		return yes < 0 ? NULL : xstrdup(yes ? "yes" : "no");
 	case TEMPLATE_CHOICE:
-		return is_choice(v, value);
+		return is_choice(v, value) ? xstrdup(value) : NULL;
 	}
-	return false;
+	return NULL;
 }
 
-static void say_allowed(const struct template_variable *v, struct strbuf *why)
+static void say_safe(struct strbuf *ret)
+{
+	strbuf_adds(ret, " of letters, digits and");
+	for (const char *c = TEMPLATE_SAFE_MARKS; *c; c++)
+		strbuf_addf(ret, " %c", *c);
+}
+
+static void say_text(const struct template_variable *v, struct strbuf *ret)
+{
+	strbuf_adds(ret, "a text");
+	if (v->kinds & BARE_KINDS)
+		say_safe(ret);
+	if (v->kinds & 1u << TEMPLATE_PLAIN)
+		strbuf_adds(ret, ", without blanks, and no - at its beginning");
+	else if (v->kinds & 1u << TEMPLATE_SETTING)
+		strbuf_adds(ret, " and blanks");
+}
+
+static void say_files(const struct template_variable *v, struct strbuf *ret)
+{
+	strbuf_adds(ret, v->multiple ? "paths within the draft, separated by blanks" :
+		"a path within the draft");
+	if (v->multiple || v->kinds & BARE_KINDS)
+		say_safe(ret);
+}
+
+void template_say_allowed(const struct template_variable *v, struct strbuf *ret)
 {
 	switch (v->type) {
 	case TEMPLATE_CHOICE:
-		strbuf_adds(why, "one of");
-		for (char **c = v->choices; *c; c++)
-			strbuf_addf(why, " %s", *c);
+		strbuf_adds(ret, "one of");
+		for (char **c = v->choices; c && *c; c++)
+			strbuf_addf(ret, " %s", *c);
 		break;
 	case TEMPLATE_FILE:
-		strbuf_adds(why, "a path within the draft");
+		say_files(v, ret);
 		break;
 	case TEMPLATE_YESNO:
-		strbuf_adds(why, "yes or no");
+		strbuf_adds(ret, "yes or no");
 		break;
-	default:
-		strbuf_adds(why, v->type == TEMPLATE_INTEGER ? "a whole number" : "a number");
+	case TEMPLATE_TEXT:
+		say_text(v, ret);
+		break;
+	case TEMPLATE_INTEGER:
+	case TEMPLATE_NUMBER:
+		strbuf_adds(ret, v->type == TEMPLATE_INTEGER ? "a whole number" : "a number");
 	}
 	if (v->has_minimum)
-		strbuf_addf(why, ", at least %g", v->minimum);
+		strbuf_addf(ret, ", at least %.15g", v->minimum);
 	if (v->has_maximum)
-		strbuf_addf(why, ", at most %g", v->maximum);
+		strbuf_addf(ret, ", at most %.15g", v->maximum);
 	if (v->unit)
-		strbuf_addf(why, " (%s)", v->unit);
+		strbuf_addf(ret, " (%s)", v->unit);
 }
 
-static int check_value(const struct template_variable *v, const struct jobspec_pair *pair,
-	struct strbuf *why)
-{
-	if (!slurm_value_has_control(pair->value) && is_allowed(v, pair->value))
-		return 0;
-	strbuf_addf(why, "config.ini:%d: %s: '", pair->line, v->name);
-	strbuf_add_escaped(why, pair->value, strlen(pair->value));
-	strbuf_adds(why, "' is not allowed; it takes ");
-	say_allowed(v, why);
-	strbuf_addc(why, '\n');
-	return -EINVAL;
-}
+/* ---- what config.ini gives ---- */
 
 static int check_known(const struct template *t, const struct jobspec_pairs *given,
 	struct strbuf *why)
@@ -363,20 +247,62 @@ static int check_known(const struct template *t, const struct jobspec_pairs *giv
 		names[i] = t->variables[i].name;
 	for (size_t i = 0; i < given->count; i++) {
 		const char *key = given->items[i].key;
-		const char *near;
 
-		if (find_variable(t, key))
+		if (template_variable(t, key))
 			continue;
 		r = -EINVAL;
-		near = name_nearest(key, names, t->count);
+		const char *near = name_nearest(key, names, t->count);
 		strbuf_addf(why, "config.ini:%d: ", given->items[i].line);
 		strbuf_add_escaped(why, key, strlen(key));
 		strbuf_addf(why, ": not a variable of the template %s", t->name);
 		if (near)
 			strbuf_addf(why, " (did you mean %s?)", near);
+		for (size_t k = 0; !near && k < t->count; k++)
+			strbuf_addf(why, "%s%s", k ? ", " : "; it has ", names[k]);
 		strbuf_addc(why, '\n');
 	}
 	return r;
+}
+
+static int refuse_value(const struct template_variable *v, const struct jobspec_pair *pair,
+	struct strbuf *why)
+{
+	strbuf_addf(why, "config.ini:%d: %s: ", pair->line, v->name);
+	slurm_value_quote(why, pair->value);
+	strbuf_adds(why, " is not allowed; it takes ");
+	template_say_allowed(v, why);
+	strbuf_addc(why, '\n');
+	return -EINVAL;
+}
+
+static int refuse_missing(const struct template *t, const struct template_variable *v,
+	const struct jobspec_pair *pair, struct strbuf *why)
+{
+	if (pair)
+		strbuf_addf(why, "config.ini:%d: %s: it has no value", pair->line, v->name);
+	else
+		strbuf_addf(why, "config.ini: [%s] %s: missing", t->name, v->name);
+	strbuf_adds(why, "; the template needs it, and it takes ");
+	template_say_allowed(v, why);
+	if (v->help)
+		strbuf_addf(why, ": %s", v->help);
+	strbuf_addc(why, '\n');
+	return -EINVAL;
+}
+
+static int take_value(const struct template *t, const struct template_variable *v,
+	const struct jobspec_pair *pair, struct jobspec_pairs *values, struct strbuf *why)
+{
+	bool given = pair && (*pair->value || v->fallback);
+	char *text AUTO_FREE = given ? template_canonical(v, pair->value) : NULL;
+	int line = pair ? pair->line : 0;
+
+	if (v->required && (!pair || !pair->value[strspn(pair->value, " ")]))
+		return refuse_missing(t, v, pair, why);
+	if (given && !text)
+		return refuse_value(v, pair, why);
+	jobspec_pairs_add(values, v->name, text ? text : v->fallback ? v->fallback : "", line);
+	return 0;
 }
 
 int template_check(const struct template *t, const struct jobspec_pairs *given,
@@ -386,24 +312,9 @@ int template_check(const struct template *t, const struct jobspec_pairs *given,
 
 	for (size_t i = 0; i < t->count; i++) {
 		const struct template_variable *v = &t->variables[i];
-		const struct jobspec_pair *pair = NULL;
 
-		for (size_t k = 0; k < given->count; k++) {
-			if (strcmp(given->items[k].key, v->name) == 0)
-				pair = &given->items[k];
-		}
-		if (pair && check_value(v, pair, why) < 0) {
+		if (take_value(t, v, jobspec_pairs_find(given, v->name), values, why) < 0)
 			r = -EINVAL;
-		} else if (!pair && v->required) {
-			strbuf_addf(why, "config.ini:0: [%s] %s: missing; the template needs it", t->name,
-				v->name);
-			if (v->help)
-				strbuf_addf(why, " (%s)", v->help);
-			strbuf_addc(why, '\n');
-			r = -EINVAL;
-		}
-		jobspec_pairs_add(values, v->name, pair ? pair->value : v->fallback ? v->fallback : "",
-			pair ? pair->line : 0);
 	}
 	return r;
 }
@@ -415,10 +326,17 @@ int template_files(const struct template *t, const struct jobspec_pairs *values,
 
 	for (size_t i = 0; r == 0 && i < values->count; i++) {
 		const struct jobspec_pair *pair = &values->items[i];
-		const struct template_variable *v = find_variable(t, pair->key);
+		const struct template_variable *v = template_variable(t, pair->key);
+		char *copy AUTO_FREE = xstrdup(pair->value);
+		char *rest = NULL;
 
-		if (v && v->type == TEMPLATE_FILE && *pair->value)
+		if (!v || v->type != TEMPLATE_FILE || !*pair->value)
+			continue;
+		if (!v->multiple)
 			r = each(arg, pair->key, pair->value);
+		for (char *w = v->multiple ? strtok_r(copy, " ", &rest) : NULL; r == 0 && w;
+			w = strtok_r(NULL, " ", &rest))
+			r = each(arg, pair->key, w);
 	}
 	return r;
 }

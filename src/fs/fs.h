@@ -22,6 +22,7 @@
 #include "profile.h"
 #include "remote.h"
 #include "store.h"
+#include "template.h"
 
 #define FS_STATE_NODE (UINT64_C(1) << 50)
 #define FS_DRAFT_NODE (UINT64_C(1) << 51)
@@ -50,7 +51,9 @@ enum job_part {
 	PART_STDERR,
 	PART_VIEW,                             /* drafts/NAME */
 	PART_VIEW_FILE,                        /* + enum draft_file */
-	PART_WAIT = PART_VIEW_FILE + DRAFT_FILE_COUNT, /* wait/NAME, of a job or a draft */
+	PART_RENDERED = PART_VIEW_FILE + DRAFT_FILE_COUNT, /* drafts/NAME/rendered */
+	PART_RENDERED_FILE,                    /* + its number */
+	PART_WAIT = PART_RENDERED_FILE + TEMPLATE_RENDERED_MAX, /* wait/NAME, of a job or a draft */
 };
 
 struct notifier;

@@ -1,4 +1,7 @@
-/* drafts/NAME: what is said of a draft, made anew whenever somebody looks. */
+/*
+ * drafts/NAME: what is said of a draft, made anew whenever somebody looks; and drafts/NAME/rendered,
+ * the files that its template makes, as they will be in the job's directory.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,17 +21,27 @@ static struct fs *fs_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+_Static_assert(PART_WAIT < 1 << FS_PART_BITS, "every part has an inode");
+
+static bool is_rendered(fuse_ino_t ino)
+{
+	return fs_part(ino) >= PART_RENDERED_FILE && fs_part(ino) < PART_WAIT;
+}
+
 static bool is_file(fuse_ino_t ino)
 {
-	return fs_part(ino) >= PART_VIEW_FILE && fs_part(ino) < PART_VIEW_FILE + DRAFT_FILE_COUNT;
+	return is_rendered(ino) ||
+		(fs_part(ino) >= PART_VIEW_FILE && fs_part(ino) < PART_VIEW_FILE + DRAFT_FILE_COUNT);
 }
 
 /* The text of a file, and its attributes. */
 static int render(struct fs *fs, fuse_ino_t ino, struct strbuf *text, struct stat *st)
 {
+	AUTO_FREE char *name = NULL;
 	int64_t ns = 0;
 
-	int r = drafts_view(fs->drafts, fs_serial(ino),
+	int r = is_rendered(ino) ? drafts_rendered(fs->drafts, fs_serial(ino),
+		fs_part(ino) - PART_RENDERED_FILE, &name, text, &ns) : drafts_view(fs->drafts, fs_serial(ino),
 		(enum draft_file)(fs_part(ino) - PART_VIEW_FILE), text, &ns);
 	if (r == 0)
 		fs_attr(fs, ino, S_IFREG | 0444, text->len, ns, st);
@@ -43,20 +56,60 @@ static int attributes(struct fs *fs, fuse_ino_t ino, struct stat *st)
 
 	if (is_file(ino))
 		return render(fs, ino, &text, st);
+	/* There are rendered files, or no such folder. */
+	if (fs_part(ino) == PART_RENDERED) {
+		int r = render(fs, fs_job_ino(fs_serial(ino), PART_RENDERED_FILE), &text, st);
+
+		st->st_ino = ino;
+		st->st_mode = S_IFDIR | 0555;
+		st->st_size = 0;
+		st->st_blocks = 0;
+		return r;
+	}
 	int r = drafts_view(fs->drafts, fs_serial(ino), DRAFT_FILE_PROBLEMS, &problems, &ns);
 	if (r == 0)
 		fs_attr(fs, ino, S_IFDIR | 0555, 0, ns, st);
 	return r;
 }
 
+/* The name of part `part` of a view, the caller's to free, or NULL: there is none such now. */
+static char *part_name(struct fs *fs, uint64_t serial, unsigned part)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	char *name = NULL;
+	int64_t ns;
+
+	if (part == PART_RENDERED)
+		return xstrdup("rendered");
+	if (part < PART_RENDERED)
+		return xstrdup(names[part - PART_VIEW_FILE]);
+	if (drafts_rendered(fs->drafts, serial, part - PART_RENDERED_FILE, &name, &text, &ns) < 0)
+		return NULL;
+	return name;
+}
+
+/* The first part in a directory of a view, and the one behind its last. */
+static void parts_in(fuse_ino_t ino, unsigned *first, unsigned *end)
+{
+	bool top = fs_part(ino) == PART_VIEW;
+
+	*first = top ? PART_VIEW_FILE : PART_RENDERED_FILE;
+	*end = is_file(ino) ? *first : top ? PART_RENDERED + 1 :
+		PART_WAIT;
+}
+
 static void view_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct fs *fs = fs_of(req);
+	unsigned part, end;
 	struct stat st;
 
-	for (unsigned i = 0; i < DRAFT_FILE_COUNT && fs_part(parent) == PART_VIEW; i++) {
-		if (strcmp(name, names[i]) != 0)
+	for (parts_in(parent, &part, &end); part < end; part++) {
+		AUTO_FREE char *found = part_name(fs, fs_serial(parent), part);
+
+		if (!found || strcmp(name, found) != 0)
 			continue;
-		int r = attributes(fs_of(req), fs_job_ino(fs_serial(parent), PART_VIEW_FILE + i), &st);
+		int r = attributes(fs, fs_job_ino(fs_serial(parent), part), &st);
 		if (r < 0) {
 			fuse_reply_err(req, -r);
 			return;
@@ -146,13 +199,19 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
+	unsigned first, end;
+	parts_in(ino, &first, &end);
+	fuse_ino_t parent = fs_part(ino) == PART_VIEW ? FIXED_DRAFTS :
+		fs_job_ino(fs_serial(ino), PART_VIEW);
 	fs_listing_begin(&l, req, size, plus);
-	bool fits = fs_listing_dots(&l, ino, FIXED_DRAFTS, &off);
-	for (unsigned i = off < 2 ? 0 : (unsigned)(off - 2); fits && i < DRAFT_FILE_COUNT; i++) {
-		if (attributes(fs_of(req), fs_job_ino(fs_serial(ino), PART_VIEW_FILE + i), &st) < 0)
+	bool fits = fs_listing_dots(&l, ino, parent, &off);
+	for (unsigned part = first + (off < 2 ? 0 : (unsigned)(off - 2)); fits && part < end; part++) {
+		AUTO_FREE char *name = part_name(fs_of(req), fs_serial(ino), part);
+
+		if (!name || attributes(fs_of(req), fs_job_ino(fs_serial(ino), part), &st) < 0)
 			continue;
 		struct fuse_entry_param e = fs_entry(&st, 0);
-		fits = fs_listing_add(&l, names[i], &e, (off_t)i + 3);
+		fits = fs_listing_add(&l, name, &e, (off_t)(part - first) + 3);
 	}
 	fs_listing_end(&l);
 }
