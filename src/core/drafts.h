@@ -104,7 +104,7 @@ void drafts_each(struct drafts *drafts, void (*each)(void *arg, const char *name
 
 enum draft_stale_kind {
 	DRAFT_STALE_NODE,  /* the inode of spool node `node` */
-	DRAFT_STALE_NAME,  /* the entry `name` in jobs/new */
+	DRAFT_STALE_NAME,  /* the entry `name` in jobs/new: with a serial, a draft's directory */
 	DRAFT_STALE_CHILD, /* the entry `name` in the directory of job `serial` */
 };
 struct draft_stale {

@@ -215,7 +215,7 @@ static void names_are_stale(struct drafts *drafts, const struct sealed_draft *se
 	if (!sealed->draft)
 		return;
 	if (!sealed->forced)
-		draft_add_stale(drafts, DRAFT_STALE_NAME, 0, 0, xstrdup(sealed->draft));
+		draft_add_stale(drafts, DRAFT_STALE_NAME, 0, sealed->serial, xstrdup(sealed->draft));
 	while (dir && (entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			draft_add_stale(drafts, DRAFT_STALE_CHILD, 0, sealed->serial,

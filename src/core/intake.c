@@ -55,6 +55,7 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	memcpy(job->uuid, uuid, JOB_UUID_SIZE);
 	strcpy(job->state, "STAGING");
 	job->attempt = 1;
+	job->by_rename = sealed->forced;
 	job_set(&job->name, name);
 	job->created_ns = clock_real_ns(e->clock);
 	job->config_size = sealed->config_len;

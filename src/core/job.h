@@ -38,6 +38,7 @@ struct job {
 	bool cancel_asked;             /* by us: proves what a signal in the end record means */
 	bool staged;                   /* the work directory is complete and verified */
 	bool taken;                    /* the submission was begun: only reconciling may say no */
+	bool by_rename;                /* made by a user's mv, of which the kernel knows; not stored */
 	unsigned attempt;              /* of sbatch, from 1: see submit.h */
 	char *name;
 	char *slurm_id;                /* "" until there is one */

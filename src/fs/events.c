@@ -85,8 +85,10 @@ void events_state(void *arg, const struct job *before, const struct job *now)
 	if (r < 0 && !e->failing)
 		log_warning("events: lines are missing: %s", strerror(-r));
 	e->failing = r < 0;
-	if (r == 0)
-		atomic_store(&e->time_ns, ns);
+	if (r < 0)
+		return;
+	atomic_store(&e->time_ns, ns);
+	announcer_events(e->fs->announcer);
 }
 
 void events_attr(struct fs *fs, struct stat *ret)

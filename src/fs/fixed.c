@@ -289,6 +289,8 @@ static void list_jobs(struct fs *fs, struct fs_listing *l, off_t off)
 			after = jobs[i]->serial;
 			room = room && fs_listing_add(l, jobs[i]->name, &entry,
 					       OFF_MORE + (off_t)after);
+			if (room && l->plus)
+				announcer_given(fs->announcer, entry.ino);
 			job_unref(jobs[i]);
 		}
 }

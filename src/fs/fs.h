@@ -62,6 +62,7 @@ struct hides;
 struct bystate;
 struct waits;
 struct events;
+struct announcer;
 
 struct fs {
 	struct fuse_session *session;
@@ -84,6 +85,7 @@ struct fs {
 	struct bystate *bystate;
 	struct waits *waits;
 	struct events *events;
+	struct announcer *announcer;
 	_Atomic int64_t jobs_ns; /* when a job was last added or removed: the mtime of jobs/ */
 	bool debug;              /* log every request */
 };
@@ -225,6 +227,35 @@ void notifier_stop(struct notifier *notifier);
 /* False where the thread hangs in the kernel; then it must not be freed. */
 bool notifier_join(struct notifier *notifier);
 void notifier_free(struct notifier *notifier);
+
+/* ---- telling who watches the mount (announce.c) ---- */
+
+struct announcer *announcer_new(struct fs *fs);
+/* Starts its thread, which uses the mount: last of all.  0 or a negative errno. */
+int announcer_start(struct announcer *announcer);
+/* First of all, while requests are still served; may be called again.  False where the thread hangs
+ * in the kernel; then it must not be freed.  Blocks up to 5 s. */
+bool announcer_stop(struct announcer *announcer);
+void announcer_free(struct announcer *announcer);
+/* Any thread, before a reply: the kernel is given the inode of a job's directory or file; and when
+ * it has forgotten it. */
+void announcer_given(struct announcer *announcer, fuse_ino_t ino);
+void announcer_forgotten(struct announcer *announcer, fuse_ino_t ino, uint64_t nlookup);
+/* Any thread, when the kernel has been told: `files` are bits of 1 << job_file. */
+void announcer_changed(struct announcer *announcer, uint64_t serial, unsigned files,
+	bool directory);
+/* A job that no rename made. */
+void announcer_new_job(struct announcer *announcer, uint64_t serial);
+/* A draft has become a job by itself: its directory, or (serial 0) one of its loose files. */
+void announcer_gone_draft(struct announcer *announcer, const char *name, uint64_t serial);
+/* A line was added to events. */
+void announcer_events(struct announcer *announcer);
+/* For session.c, before each of these: true where the request was the announcer's own, and has been
+ * answered. */
+bool announcer_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool announcer_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool announcer_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool announcer_setattr(fuse_req_t req, fuse_ino_t ino);
 
 /* ---- other groups' state ---- */
 

@@ -131,6 +131,7 @@ void jobdir_reply_entry(fuse_req_t req, const struct job *job)
 	struct fs *fs = of(req);
 	struct fuse_entry_param entry = jobdir_entry(fs, job);
 
+	announcer_given(fs->announcer, entry.ino);
 	fuse_reply_entry(req, &entry);
 	recheck(fs, job);
 }
@@ -148,8 +149,15 @@ static void jobdir_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	struct fuse_entry_param entry = fs_entry(&attr, FS_LONG);
+	announcer_given(fs->announcer, entry.ino);
 	fuse_reply_entry(req, &entry);
 	recheck(fs, job);
+}
+
+static void jobdir_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	announcer_forgotten(of(req)->announcer, ino, nlookup);
+	fuse_reply_none(req);
 }
 
 static void jobdir_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -213,6 +221,8 @@ static void list(fuse_req_t req, fuse_ino_t self, size_t size, off_t off, bool p
 			continue;
 		struct fuse_entry_param entry = fs_entry(&attr, FS_LONG);
 		room = fs_listing_add(&l, part_name(listed[i]), &entry, i + 3);
+		if (room && plus)
+			announcer_given(fs->announcer, entry.ino);
 	}
 	fs_listing_end(&l);
 	if (plus)
@@ -278,6 +288,7 @@ static void jobdir_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 const struct fuse_lowlevel_ops job_ops = {
 	.lookup = jobdir_lookup,
+	.forget = jobdir_forget,
 	.getattr = jobdir_getattr,
 	.setattr = jobedit_setattr,
 	.readlink = jobdir_readlink,

@@ -128,6 +128,7 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 	fs->hides = hides_new();
 	fs->bystate = bystate_new(fs);
 	fs->waits = waits_new(fs);
+	fs->announcer = announcer_new(fs);
 	AUTO_FREE char *events = xasprintf("%s/events", d->state);
 	r = events_new(fs, events, &fs->events, why);
 	if (r < 0)
@@ -191,6 +192,8 @@ static int start_threads(struct daemon *d, struct strbuf *why)
 		r = waits_start(fs->waits);
 	if (r == 0)
 		r = control_start(d->control_path, fs->uid, fs->remote, &d->control, why);
+	if (r == 0)
+		r = announcer_start(fs->announcer);
 	if (r < 0 && !why->len)
 		strbuf_adds(why, "no more threads can be started");
 	return r;
@@ -223,6 +226,7 @@ static int climb(struct daemon *d, struct strbuf *why)
 static void descend(struct daemon *d)
 {
 	struct fs *fs = &d->fs;
+	bool hangs = fs->announcer && !announcer_stop(fs->announcer);
 
 	control_stop(d->control);
 	if (fs->engine)
@@ -238,7 +242,9 @@ static void descend(struct daemon *d)
 	control_free(d->control);
 	fuse_session_unmount(fs->session);
 	store_close(fs->store);
-	if (fs->notifier && !notifier_join(fs->notifier)) {
+	/* One that hung waits for an answer that the unmounting has given it. */
+	hangs = hangs && !announcer_stop(fs->announcer);
+	if (hangs || (fs->notifier && !notifier_join(fs->notifier))) {
 		/* A thread hangs in the kernel, on a page that a program still holds. */
 		log_warning("the kernel does not let go of the mount");
 		_exit(0);
@@ -254,6 +260,7 @@ static void descend(struct daemon *d)
 	bystate_free(fs->bystate);
 	waits_free(fs->waits);
 	events_free(fs->events);
+	announcer_free(fs->announcer);
 	model_free(fs->model);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
@@ -287,7 +294,7 @@ static int run_daemon(struct daemon *d)
 	if (r == 0) {
 		if (d->ready_fd >= 0)
 			leave_terminal(d);
-		r = mount_serve(d->fs.session);
+		r = mount_serve(&d->fs);
 	} else {
 		complain(why.data);
 	}

@@ -96,7 +96,7 @@ bool mount_is_attached(const char *device)
 }
 
 static struct {
-	struct fuse_session *session;
+	struct fs *fs;
 	sigset_t signals;
 	pthread_t main_thread;
 	_Atomic bool left; /* the loop */
@@ -120,7 +120,9 @@ static void *watch_signals(void *arg)
 	if (sigwait(&watcher.signals, &signal) || signal == SIGUSR1)
 		return NULL;
 	log_info("ending on signal %d", signal);
-	fuse_session_exit(watcher.session);
+	/* It needs the workers to come back from the kernel. */
+	announcer_stop(watcher.fs->announcer);
+	fuse_session_exit(watcher.fs->session);
 	while (!atomic_load(&watcher.left)) {
 		pthread_kill(watcher.main_thread, SIGUSR2);
 		nanosleep(&pause, NULL);
@@ -133,14 +135,15 @@ static void interrupt_wait(int signal)
 	(void)signal;
 }
 
-int mount_serve(struct fuse_session *session)
+int mount_serve(struct fs *fs)
 {
+	struct fuse_session *session = fs->session;
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	struct sigaction action = {.sa_handler = interrupt_wait};
 	pthread_t thread;
 	int r;
 
-	watcher.session = session;
+	watcher.fs = fs;
 	watcher.main_thread = pthread_self();
 	fuse_loop_cfg_set_max_threads(config, 16);
 	fuse_loop_cfg_set_idle_threads(config, 16);

@@ -12,13 +12,14 @@ int mount_new(struct fs *fs, const char *label, const char *options, bool xattr,
 	struct fuse_session **ret);
 /* The signals that mount_serve() waits for, to be blocked before any thread is started. */
 void mount_signals(sigset_t *set);
-/* Serves until it is unmounted, or SIGTERM or SIGINT comes.  Call it once. */
+/* Serves until it is unmounted, or SIGTERM or SIGINT comes; the announcer is stopped before the
+ * workers end.  Call it once. */
 /* The mount's device, "0:45", by the kernel's table of mounts; "" where it is not found there. */
 #define MOUNT_DEVICE_SIZE 24
 void mount_device(const char *mountpoint, char device[MOUNT_DEVICE_SIZE]);
 /* Whether it is in that table: false after a lazy unmount, while programs still use it. */
 bool mount_is_attached(const char *device);
 
-int mount_serve(struct fuse_session *session);
+int mount_serve(struct fs *fs);
 
 #endif

@@ -165,6 +165,8 @@ static void tell_job(struct notifier *n, const struct news *news)
 	AUTO_JOB struct job *before = model_shown(model, serial);
 	bool directory;
 	unsigned files = model_advance(model, serial, &directory);
+	unsigned changed = files;
+	bool state = directory;
 
 	if (news->all) {
 		files = HIDE_FILES;
@@ -181,7 +183,8 @@ static void tell_job(struct notifier *n, const struct news *news)
 	if (directory)
 		forget_attr(n, fs_job_ino(serial, PART_DIR));
 	AUTO_JOB struct job *now = model_shown(model, serial);
-	if (now && (model_take_new(model, serial) || directory))
+	bool fresh = model_take_new(model, serial);
+	if (now && (fresh || directory))
 		state_changed(n, now);
 	if (before && now && strcmp(before->state, now->state))
 		state_changed(n, before);
@@ -190,6 +193,10 @@ static void tell_job(struct notifier *n, const struct news *news)
 	model_settle(model, serial);
 	if (directory)
 		waits_look(n->fs->waits);
+	if (now && fresh && !now->by_rename)
+		announcer_new_job(n->fs->announcer, serial);
+	if (now && (changed || state))
+		announcer_changed(n->fs->announcer, serial, changed, state);
 }
 
 static void tell_jobs(struct notifier *n, const struct news *news, size_t count)
@@ -223,6 +230,7 @@ static void tell_draft(void *arg, const struct draft_stale *stale)
 		break;
 	case DRAFT_STALE_NAME:
 		forget_name(n, FIXED_NEW, stale->name);
+		announcer_gone_draft(n->fs->announcer, stale->name, stale->serial);
 		break;
 	case DRAFT_STALE_CHILD:
 		forget_name(n, fs_job_ino(stale->serial, PART_DIR), stale->name);

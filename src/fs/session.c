@@ -59,7 +59,8 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 
 static void session_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ROUTE(parent, lookup, ENOENT, req, parent, name);
+	if (!announcer_lookup(req, parent, name))
+		ROUTE(parent, lookup, ENOENT, req, parent, name);
 }
 
 static void session_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -80,6 +81,8 @@ static void session_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 static void session_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct fuse_file_info *fi)
 {
+	if (announcer_setattr(req, ino))
+		return;
 	ROUTE(ino, setattr, to_set & FUSE_SET_ATTR_SIZE ? EACCES : EPERM, req, ino, attr, to_set,
 		fi);
 }
@@ -97,17 +100,20 @@ static void session_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, m
 
 static void session_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	ROUTE(parent, mkdir, EPERM, req, parent, name, mode);
+	if (!announcer_mkdir(req, parent, name))
+		ROUTE(parent, mkdir, EPERM, req, parent, name, mode);
 }
 
 static void session_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ROUTE(parent, unlink, EPERM, req, parent, name);
+	if (!announcer_remove(req, parent, name))
+		ROUTE(parent, unlink, EPERM, req, parent, name);
 }
 
 static void session_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	ROUTE(parent, rmdir, EPERM, req, parent, name);
+	if (!announcer_remove(req, parent, name))
+		ROUTE(parent, rmdir, EPERM, req, parent, name);
 }
 
 static void session_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
