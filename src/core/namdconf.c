@@ -179,7 +179,8 @@ static void set_switches(struct scan *s, const struct tcl_piece *at, const char 
 	const struct tcl_word *value)
 {
 	bool off = tcl_is_text(value) && !at->maybe && (strcasecmp(value->value.data, "off") == 0 ||
-		strcasecmp(value->value.data, "no") == 0 || strcasecmp(value->value.data, "false") == 0);
+		strcasecmp(value->value.data, "no") == 0 || strcasecmp(value->value.data, "false") == 0 ||
+		strcmp(value->value.data, "0") == 0);
 
 	for (size_t i = 0; i < KEYWORDS; i++) {
 		if (keywords[i].turned_on_by && strcasecmp(name, keywords[i].turned_on_by) == 0) {
