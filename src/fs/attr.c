@@ -15,6 +15,10 @@ const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 		return &draft_ops;
 	if (ino & FS_STATE_NODE)
 		return &state_ops;
+	if (ino & FS_TEMPLATE_NODE || ino == FIXED_TEMPLATES)
+		return &template_ops;
+	if (ino & FS_TEMPLATE_VIEW || ino == FIXED_TEMPLATE_VIEWS)
+		return &template_view_ops;
 	if (!fs_serial(ino))
 		return &fixed_ops;
 	if (fs_part(ino) == PART_WORK)

@@ -39,6 +39,7 @@ static const char readme[] =
 	"    tail -f events                   all changes of state\n"
 	"    ls by-state/RUNNING              the jobs in a state, as links\n"
 	"    cat cluster/connection           whether the cluster is reached, and since when\n"
+	"    ls templates                     what [job] template = NAME can name; yours go there, too\n"
 	"\n"
 	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/.\n";
 
@@ -94,6 +95,8 @@ static const struct fixed table[FIXED_COUNT] = {
 	[FIXED_BY_STATE] = {"by-state", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_WAIT] = {"wait", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_EVENTS] = {"events", FIXED_ROOT, S_IFREG | 0444, NULL},
+	[FIXED_TEMPLATES] = {"templates", FIXED_ROOT, S_IFDIR | 0755, NULL},
+	[FIXED_TEMPLATE_VIEWS] = {"_templates", FIXED_DRAFTS, S_IFDIR | 0555, NULL},
 	[FIXED_CLUSTER] = {"cluster", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_CONNECTION] = {"connection", FIXED_CLUSTER, S_IFREG | 0444, render_connection},
 };
@@ -136,7 +139,8 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 
 static double timeout_of(fuse_ino_t ino)
 {
-	if (ino == FIXED_CONNECTION || ino == FIXED_EVENTS || ino == FIXED_DRAFTS || ino == FIXED_NEW)
+	if (ino == FIXED_CONNECTION || ino == FIXED_EVENTS || ino == FIXED_DRAFTS || ino == FIXED_NEW ||
+		ino == FIXED_TEMPLATES)
 		return 0;
 	return ino == FIXED_JOBS || ino == FIXED_BY_STATE ? 1 : FS_LONG;
 }
@@ -356,7 +360,8 @@ static void list(fuse_req_t req, fuse_ino_t self, size_t size, off_t off, bool p
 	fs_listing_begin(&l, req, size, plus);
 	bool room = fs_listing_dots(&l, self, table[self].parent ? table[self].parent : self, &off);
 	for (fuse_ino_t ino = 1; room && ino < FIXED_COUNT; ino++)
-		if (table[ino].parent == self && off < OFF_ENTRY(ino)) {
+		if (table[ino].parent == self && off < OFF_ENTRY(ino) &&
+			(ino != FIXED_TEMPLATE_VIEWS || templates_any_own(fs))) {
 			struct fuse_entry_param entry = fixed_entry(fs, ino);
 
 			room = fs_listing_add(&l, table[ino].name, &entry, OFF_ENTRY(ino));

@@ -4,6 +4,8 @@
  * Inode ids, all below 2^53 so that every program keeps them:
  *   1..63                        the fixed directories and files of the mount (enum fixed_ino)
  *   serial << 6 | part           a job's (or a draft's top) directory and fixed files (enum job_part)
+ *   2^48 | n << 1 | file        drafts/_templates/NAME and its problems, n the name's number
+ *   2^49 | n << 1 | builtin     a node below templates/, n from a counted table
  *   2^50 | serial << 6 | state  a link in by-state/STATE; without a serial the directory itself
  *   2^51 | n                     a node inside a draft's tree, n from a counted table (drafts)
  *   2^52 | n                     a node below a job's work/, n from a counted table (work)
@@ -24,6 +26,8 @@
 #include "store.h"
 #include "template.h"
 
+#define FS_TEMPLATE_VIEW (UINT64_C(1) << 48)
+#define FS_TEMPLATE_NODE (UINT64_C(1) << 49)
 #define FS_STATE_NODE (UINT64_C(1) << 50)
 #define FS_DRAFT_NODE (UINT64_C(1) << 51)
 #define FS_WORK_NODE (UINT64_C(1) << 52)
@@ -40,6 +44,8 @@ enum fixed_ino {
 	FIXED_BY_STATE,
 	FIXED_WAIT,
 	FIXED_EVENTS,
+	FIXED_TEMPLATES,
+	FIXED_TEMPLATE_VIEWS, /* drafts/_templates */
 	FIXED_COUNT,
 };
 
@@ -63,6 +69,7 @@ struct bystate;
 struct waits;
 struct events;
 struct announcer;
+struct templates;
 
 struct fs {
 	struct fuse_session *session;
@@ -86,6 +93,7 @@ struct fs {
 	struct waits *waits;
 	struct events *events;
 	struct announcer *announcer;
+	struct templates *templates;
 	_Atomic int64_t jobs_ns; /* when a job was last added or removed: the mtime of jobs/ */
 	bool debug;              /* log every request */
 };
@@ -107,6 +115,8 @@ static inline unsigned fs_part(fuse_ino_t ino)
  * notify the kernel; each replies exactly once, or hands the request on to be answered later. */
 extern const struct fuse_lowlevel_ops fixed_ops; /* fixed.c: root, README, jobs, drafts, cluster */
 extern const struct fuse_lowlevel_ops job_ops;   /* jobdir.c: jobs/NAME and its files, ctl */
+extern const struct fuse_lowlevel_ops template_ops; /* templates.c: templates/ and all below it */
+extern const struct fuse_lowlevel_ops template_view_ops; /* templateview.c: drafts/_templates */
 extern const struct fuse_lowlevel_ops state_ops; /* bystate.c: by-state/STATE and its links */
 extern const struct fuse_lowlevel_ops wait_ops;  /* wait.c: wait/NAME */
 extern const struct fuse_lowlevel_ops view_ops;  /* view.c: drafts/NAME and its files */
@@ -197,6 +207,13 @@ void waits_stop(struct waits *waits);
 void waits_free(struct waits *waits);
 /* For fixed.c: an entry of wait/, a job's or a draft's; false where there is neither. */
 bool wait_lookup(struct fs *fs, const char *name, struct fuse_entry_param *ret);
+
+/* ---- templates/ (templates.c); any thread ---- */
+
+struct templates *templates_new(void);
+void templates_free(struct templates *templates);
+/* Whether there is a template of the user's own. */
+bool templates_any_own(struct fs *fs);
 
 /* ---- events (events.c) ---- */
 

@@ -134,6 +134,7 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 	if (r < 0)
 		return r;
 	model_on_state(fs->model, events_state, fs->events);
+	fs->templates = templates_new();
 	fs->notifier = notifier_new(fs);
 	fs->work = work_new(fs);
 	return 0;
@@ -261,6 +262,7 @@ static void descend(struct daemon *d)
 	waits_free(fs->waits);
 	events_free(fs->events);
 	announcer_free(fs->announcer);
+	templates_free(fs->templates);
 	model_free(fs->model);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);

@@ -121,13 +121,13 @@ static void session_symlink(fuse_req_t req, const char *link, fuse_ino_t parent,
 	ROUTE(parent, symlink, EPERM, req, link, parent, name);
 }
 
-/* Only drafts move; anything else is refused, and never as EXDEV: mv would copy and delete. */
+/* Only drafts and templates move; anything else is refused, and never as EXDEV: mv would copy and delete. */
 static void session_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	fuse_ino_t newparent, const char *newname, unsigned flags)
 {
 	const struct fuse_lowlevel_ops *ops = route(req, parent, "rename");
 
-	if (ops == &draft_ops && ops->rename)
+	if ((ops == &draft_ops || ops == &template_ops) && ops->rename)
 		ops->rename(req, parent, name, newparent, newname, flags);
 	else
 		fuse_reply_err(req, EPERM);
