@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "draftcut.h"
 #include "drafts_internal.h"
 #include "err.h"
 #include "template.h"
@@ -54,6 +55,21 @@ static bool template_changed(struct drafts *drafts, uint64_t serial)
 }
 
 /* Sees to it that the draft's check is of its present state. */
+/* What to say of files that were being written when an earlier mount ended, or NULL. */
+static char *cut_sentence(struct drafts *drafts, uint64_t serial, const char *name, int folder)
+{
+	struct strbuf files AUTO_STRBUF = STRBUF_INIT;
+
+	pthread_mutex_lock(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+	bool taken_up = draft && draft->taken_up;
+	pthread_mutex_unlock(&drafts->lock);
+	if (taken_up)
+		cut_find(folder, !name, &files);
+	return files.len ? xasprintf("files may be cut short, since they were being written when the "
+		"mount ended: %s; copy them again, or submit this one by mv", files.data) : NULL;
+}
+
 void draft_evaluate(struct drafts *drafts, uint64_t serial)
 {
 	AUTO_FREE char *name = NULL;
@@ -70,6 +86,8 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 		return;
 	struct draftcheck_request request = {.folder = node->fd, .name = name,
 		.profile = drafts->config.profile};
+	AUTO_FREE char *cut = cut_sentence(drafts, serial, name, node->fd);
+	request.held = cut;
 	if (is_held(drafts, serial, name, node->fd))
 		request.held = "a config.ini was refused (see refused.ini) and the text before came back; "
 			"write another, or submit this one by mv";

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "draftcut.h"
 #include "drafts_internal.h"
 #include "drafttree.h"
 #include "err.h"
@@ -80,6 +81,7 @@ static struct draft *add_draft(struct drafts *drafts, const char *name, struct s
 	draft->changed_ms = clock_mono_ms(drafts->config.clock);
 	draft->changed_ns = clock_real_ns(drafts->config.clock);
 	draft->refused = faccessat(drafts->meta_fd, refused, F_OK, 0) == 0;
+	draft->taken_up = !drafts->taken_up;
 	draft->next = drafts->table[draft->serial % DRAFT_BUCKETS];
 	drafts->table[draft->serial % DRAFT_BUCKETS] = draft;
 	if (node)
@@ -383,6 +385,8 @@ struct draft_handle *drafts_opened(struct drafts *drafts, struct spool_node *nod
 
 	*handle = (struct draft_handle){.fd = fd, .node = node, .serial = node->serial,
 		.writes = writes, .config = config};
+	if (writes)
+		cut_writer_came(node);
 	WITH_LOCK(&drafts->lock);
 	struct draft *draft = draft_find(drafts, handle->serial);
 	if (writes && draft)
@@ -394,10 +398,15 @@ void drafts_closed(struct drafts *drafts, struct draft_handle *handle)
 {
 	bool wake = false;
 
+	if (handle->writes)
+		cut_writer_left(handle->node);
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, handle->serial);
 	if (draft && handle->writes) {
 		draft->writers--;
+		/* What the check says of files cut short has changed. */
+		if (draft->taken_up)
+			draft->changes++;
 		if (handle->dirty && draft->unflushed)
 			draft->unflushed--;
 		wake = !draft->writers;
@@ -412,6 +421,21 @@ void drafts_closed(struct drafts *drafts, struct draft_handle *handle)
 	close(handle->fd);
 	spool_put(drafts->spool, handle->node);
 	free(handle);
+}
+
+static void forget_writers(void *arg, struct spool_node *node)
+{
+	(void)arg;
+	cut_writers_gone(node);
+}
+
+void drafts_all_closed(struct drafts *drafts)
+{
+	size_t count;
+	AUTO_FREE uint64_t *all = draft_all_serials(drafts, &count);
+
+	for (size_t i = 0; i < count; i++)
+		spool_each(drafts->spool, all[i], forget_writers, NULL);
 }
 
 /* ---- beginning and end ---- */
@@ -477,6 +501,7 @@ int drafts_open(const struct drafts_config *config, struct drafts **ret, struct 
 	}
 	finish_drops(drafts);
 	drafts_rescan(drafts);
+	drafts->taken_up = true;
 	*ret = drafts;
 	return 0;
 }

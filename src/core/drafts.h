@@ -171,6 +171,8 @@ void drafts_wrote(struct drafts *drafts, struct draft_handle *handle);
 /* 0, or -EINVAL where a config.ini was written that is wrong in itself. */
 int drafts_flush(struct drafts *drafts, struct draft_handle *handle);
 void drafts_closed(struct drafts *drafts, struct draft_handle *handle);
+/* The kernel has unmounted: no file is open any more, though not each release was heard of. */
+void drafts_all_closed(struct drafts *drafts);
 /* Before a draft's config.ini is changed: remembers its text, where that is valid. */
 void drafts_remember_config(struct drafts *drafts, uint64_t serial);
 /* A file was replaced or removed: an operation that failed before is taken to be repeated. */

@@ -25,6 +25,7 @@ struct draft {
 	bool elsewhere;            /* its directory was moved into another draft */
 	bool failed;               /* an operation failed for want of room, or of a sound disk */
 	bool refused;              /* a config.ini was refused: not by itself until another comes */
+	bool taken_up;             /* from an earlier mount: files may have been cut, see draftcut.h */
 	bool armed;                /* the engine asks again by itself */
 	unsigned running;          /* operations */
 	unsigned writers, unflushed;
@@ -49,6 +50,7 @@ struct drafts {
 	struct draft_stale *stale;
 	size_t stale_count, stale_capacity;
 	bool stopped;
+	bool taken_up;             /* all that an earlier mount left */
 };
 
 /* Under lock. */

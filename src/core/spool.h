@@ -24,6 +24,7 @@ struct spool_node {
 	_Atomic uint64_t serial;  /* of the draft it belongs to; 0 for the root */
 	_Atomic uint64_t top;     /* of the draft whose top directory it is, or 0 */
 	_Atomic int asked;        /* permission bits asked for, or -1: as they are */
+	_Atomic unsigned writers; /* handles that have it open for writing, see draftcut.h */
 	/* under spool->lock */
 	dev_t dev;
 	ino_t ino;

@@ -297,6 +297,10 @@ static int run_daemon(struct daemon *d)
 		if (d->ready_fd >= 0)
 			leave_terminal(d);
 		r = mount_serve(&d->fs);
+		AUTO_FREE char *still = state_mounted(d->mountpoint);
+		/* A connection that was aborted ends the same way, but the mount is still there. */
+		if (r == 0 && mount_was_unmounted() && !still)
+			drafts_all_closed(d->fs.drafts);
 	} else {
 		complain(why.data);
 	}

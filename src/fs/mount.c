@@ -100,6 +100,7 @@ static struct {
 	sigset_t signals;
 	pthread_t main_thread;
 	_Atomic bool left; /* the loop */
+	_Atomic bool told; /* by a signal, to end */
 } watcher;             /* set before its thread starts */
 
 void mount_signals(sigset_t *set)
@@ -120,6 +121,7 @@ static void *watch_signals(void *arg)
 	if (sigwait(&watcher.signals, &signal) || signal == SIGUSR1)
 		return NULL;
 	log_info("ending on signal %d", signal);
+	atomic_store(&watcher.told, true);
 	/* It needs the workers to come back from the kernel. */
 	announcer_stop(watcher.fs->announcer);
 	fuse_session_exit(watcher.fs->session);
@@ -133,6 +135,11 @@ static void *watch_signals(void *arg)
 static void interrupt_wait(int signal)
 {
 	(void)signal;
+}
+
+bool mount_was_unmounted(void)
+{
+	return !atomic_load(&watcher.told);
 }
 
 int mount_serve(struct fs *fs)

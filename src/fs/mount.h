@@ -21,5 +21,7 @@ void mount_device(const char *mountpoint, char device[MOUNT_DEVICE_SIZE]);
 bool mount_is_attached(const char *device);
 
 int mount_serve(struct fs *fs);
+/* After mount_serve(): whether no signal ended it, so that the kernel had closed all files. */
+bool mount_was_unmounted(void);
 
 #endif
