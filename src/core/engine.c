@@ -241,6 +241,7 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	pthread_condattr_destroy(&monotonic);
 	srandom((unsigned)clock_real_ns(e->clock) ^ (unsigned)getpid());
 	model_set_connection(e->model, &e->connection);
+	model_skip_serials(e->model, store_last_serial(e->store));
 	int r = store_load(e->store, take_up, e);
 	if (r < 0) {
 		strbuf_addf(why, "the jobs cannot be read from the database: %s", strerror(-r));

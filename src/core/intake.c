@@ -74,6 +74,18 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	return 0;
 }
 
+/* A draft of the same name is another one from now on.  What persists it is the job's next step:
+ * until then its files lie in the spool under its uuid, which tells as much. */
+static void note_moved(struct engine *e, uint64_t serial)
+{
+	struct job *now = engine_edit(e, serial);
+
+	if (!now)
+		return;
+	now->moved = true;
+	engine_show(e, now);
+}
+
 /* Takes over `sealed`. */
 static int make_job(struct engine *e, struct sealed_draft *sealed, const char *name)
 {
@@ -89,6 +101,8 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 	r = drafts_move(e->drafts, sealed, uuid);
 	if (r < 0)
 		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
+	else
+		note_moved(e, serial);
 	engine_add_track(e, serial)->step = STEP_STAGE;
 	return 0;
 }
@@ -184,19 +198,31 @@ void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 		*next_ms = e->drafts_ms;
 }
 
+static int finish_move(struct engine *e, const struct job *job)
+{
+	AUTO_FREE char *draft = NULL;
+	AUTO_FREE char *loose = NULL;
+	size_t loose_len = 0;
+
+	int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
+	if (r == 0)
+		r = drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+	if (r < 0)
+		return r;
+	/* Durable before anything can be dropped under its name: files that are lost stay so. */
+	struct job *now = job_copy(job);
+	now->moved = true;
+	return engine_commit(e, now, NULL);
+}
+
 int intake_finish_moves(struct engine *e, struct strbuf *why)
 {
 	for (size_t i = 0; i < e->track_count; i++) {
 		AUTO_JOB struct job *job = model_latest(e->model, e->tracks[i].serial);
-		AUTO_FREE char *draft = NULL;
-		AUTO_FREE char *loose = NULL;
-		size_t loose_len = 0;
 
-		if (!job || job->staged)
+		if (!job || job->staged || job->moved)
 			continue;
-		int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
-		if (r == 0)
-			r = drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+		int r = finish_move(e, job);
 		if (r < 0) {
 			strbuf_addf(why, "%s: its files cannot be taken up again: %s", job->name,
 				strerror(-r));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "jobstate.h"
 
 /* What most strings of most jobs are: shared, since there may be 100,000 jobs. */
 static char empty[1];
@@ -13,7 +14,7 @@ static char **string_of(struct job *job, unsigned index)
 {
 	char **const strings[] = {&job->name, &job->slurm_id, &job->workdir, &job->records,
 		&job->stdout_path, &job->stderr_path, &job->reason, &job->facts, &job->error,
-		&job->progress};
+		&job->progress, &job->project_dir, &job->results, &job->owner};
 
 	return index < sizeof(strings) / sizeof(*strings) ? strings[index] : NULL;
 }
@@ -62,6 +63,15 @@ void job_unref(const struct job *job)
 		if (*string != empty)
 			free(*string);
 	free(counted);
+}
+
+bool job_keeps(const struct job *job)
+{
+	enum jobstate_class class = jobstate_class(job->state);
+
+	/* One that never was Slurm's has no results. */
+	return *job->project_dir && *job->slurm_id && !*job->owner && !job->kept && !job->discarded &&
+		(class == JOBSTATE_ENDED || class == JOBSTATE_LOST);
 }
 
 void job_set(char **field, const char *value)

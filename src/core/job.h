@@ -38,12 +38,20 @@ struct job {
 	bool cancel_asked;             /* by us: proves what a signal in the end record means */
 	bool staged;                   /* the work directory is complete and verified */
 	bool taken;                    /* the submission was begun: only reconciling may say no */
+	bool moved;                    /* the spool has its files apart from the drafts, or lost them */
+	bool kept;                     /* the results are in project, verified */
+	bool discarded;                /* they need not be: it may be removed without */
+	bool purged;                   /* its directory on scratch is gone, and not by us */
+	unsigned copies;               /* of its results to project: numbers them, see keep.h */
 	bool by_rename;                /* made by a user's mv, of which the kernel knows; not stored */
 	unsigned attempt;              /* of sbatch, from 1: see submit.h */
 	char *name;
 	char *slurm_id;                /* "" until there is one */
 	char *workdir;                 /* absolute, on the cluster; "" until scratch is known */
 	char *records;                 /* folder of the start and end records there */
+	char *project_dir;             /* where inputs and results are kept there; "" for nowhere */
+	char *results;                 /* copying, kept, or why not yet; "" where there is nothing to say */
+	char *owner;                   /* the installation that submitted it; "" for this one */
 	char *stdout_path;             /* where output really goes, absolute; "" until known */
 	char *stderr_path;
 	char *reason;                  /* Slurm's, or ours while WAITING; "" for none */
@@ -57,6 +65,7 @@ struct job {
 	int64_t taken_ns;              /* the last try of sbatch began; 0 for none */
 	int64_t submitted_ns;          /* Slurm's id was learned; 0 before */
 	int64_t ended_ns;              /* we learned of its end; 0 before */
+	int64_t seen_ns;               /* its directory on scratch was last seen; 0 for never */
 	int64_t state_ns;              /* the state last changed: the directory's mtime */
 	int64_t file_ns[JOB_FILE_COUNT]; /* each file's content last changed */
 };
@@ -73,6 +82,8 @@ static inline void cleanup_job_unref(void *variable)
 {
 	job_unref(*(struct job **)variable);
 }
+/* Whether results are still to be copied to project: until then the job cannot be removed. */
+bool job_keeps(const struct job *job);
 /* Replaces one of an unpublished job's strings; NULL stands for "". */
 void job_set(char **field, const char *value);
 

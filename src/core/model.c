@@ -335,6 +335,13 @@ size_t model_count(struct model *m)
 	return m->count - m->removed;
 }
 
+void model_skip_serials(struct model *m, uint64_t last)
+{
+	WITH_LOCK(&m->lock);
+	if (last > m->last_serial)
+		m->last_serial = last;
+}
+
 uint64_t model_next_serial(struct model *m)
 {
 	WITH_LOCK(&m->lock);

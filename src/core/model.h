@@ -65,6 +65,8 @@ void model_settle(struct model *model, uint64_t serial);
  * Cost is linear in what is returned. */
 size_t model_list(struct model *model, uint64_t after, struct job **ret, size_t max);
 size_t model_count(struct model *model);
+/* Engine only: no serial up to this one is given any more. */
+void model_skip_serials(struct model *model, uint64_t last);
 /* The next serial, for a draft and the job it becomes; above every one seen. */
 uint64_t model_next_serial(struct model *model);
 bool model_name_taken(struct model *model, const char *name);

@@ -12,7 +12,7 @@
 #define JOB_COLUMNS \
 	"serial, uuid, name, state, flags, attempt, slurm_id, workdir, records, stdout_path," \
 	" stderr_path, reason, facts, error, log_size, created_ns, taken_ns, submitted_ns, ended_ns," \
-	" state_ns, file_ns"
+	" state_ns, file_ns, project_dir, results, owner, copies, seen_ns"
 
 enum statement {
 	BEGIN, COMMIT, ROLLBACK, SAVE, SAVE_DROP, SAVE_BACK,
@@ -32,9 +32,9 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[SAVE_DROP] = "RELEASE one",
 	[SAVE_BACK] = "ROLLBACK TO one",
 	[JOB_ADD] = ("INSERT INTO job (" JOB_COLUMNS ")"
-		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
 	[JOB_UPDATE] = "UPDATE job SET (" JOB_COLUMNS ") ="
-		" (?1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE serial = ?1",
+		" (?1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE serial = ?1",
 	[JOB_DELETE] = "DELETE FROM job WHERE serial = ?",
 	[JOB_LOAD] = "SELECT " JOB_COLUMNS ","
 		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 0),"
@@ -46,8 +46,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 		" SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3 FROM log WHERE serial = ?1"),
 	[ORIGIN_ADD] = "INSERT INTO origin (serial, draft, loose) VALUES (?, ?, ?)",
 	[ORIGIN_GET] = "SELECT draft, loose FROM origin WHERE serial = ?",
-	[REMOVAL_ADD] = "INSERT INTO removal (workdir, uuid) VALUES (?, ?)",
-	[REMOVAL_LIST] = "SELECT id, workdir, uuid FROM removal ORDER BY id",
+	[REMOVAL_ADD] = "INSERT INTO removal (workdir, uuid, lives) VALUES (?, ?, ?)",
+	[REMOVAL_LIST] = "SELECT id, workdir, uuid, lives FROM removal ORDER BY id",
 	[REMOVAL_DELETE] = "DELETE FROM removal WHERE id = ?",
 	[SETTING_GET] = "SELECT value FROM setting WHERE key = ?",
 	[SETTING_SET] = "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
@@ -55,7 +55,15 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[READ_LOG] = "SELECT time_ns, content FROM log WHERE serial = ? ORDER BY line",
 };
 
-enum flag { FLAG_CANCEL_ASKED = 1, FLAG_STAGED = 2, FLAG_TAKEN = 4 };
+enum flag {
+	FLAG_CANCEL_ASKED = 1,
+	FLAG_STAGED = 2,
+	FLAG_TAKEN = 4,
+	FLAG_MOVED = 8,
+	FLAG_KEPT = 16,
+	FLAG_DISCARDED = 32,
+	FLAG_PURGED = 64,
+};
 
 struct store {
 	sqlite3 *db;                          /* the engine thread's */
@@ -247,6 +255,10 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	job->cancel_asked = flags & FLAG_CANCEL_ASKED;
 	job->staged = flags & FLAG_STAGED;
 	job->taken = flags & FLAG_TAKEN;
+	job->moved = flags & FLAG_MOVED;
+	job->kept = flags & FLAG_KEPT;
+	job->discarded = flags & FLAG_DISCARDED;
+	job->purged = flags & FLAG_PURGED;
 	job->attempt = (unsigned)sqlite3_column_int64(stmt, 5);
 	for (int i = 0; i < 8; i++)
 		job_set(strings[i], column(stmt, 6 + i));
@@ -257,9 +269,14 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	size_t known = (size_t)sqlite3_column_bytes(stmt, 20);
 	if (known && known <= sizeof(job->file_ns))
 		memcpy(job->file_ns, sqlite3_column_blob(stmt, 20), known);
-	job->config_size = (uint64_t)sqlite3_column_int64(stmt, 21);
-	job->script_size = (uint64_t)sqlite3_column_int64(stmt, 22);
-	job_set(&job->progress, column(stmt, 23));
+	job_set(&job->project_dir, column(stmt, 21));
+	job_set(&job->results, column(stmt, 22));
+	job_set(&job->owner, column(stmt, 23));
+	job->copies = (unsigned)sqlite3_column_int64(stmt, 24);
+	job->seen_ns = sqlite3_column_int64(stmt, 25);
+	job->config_size = (uint64_t)sqlite3_column_int64(stmt, 26);
+	job->script_size = (uint64_t)sqlite3_column_int64(stmt, 27);
+	job_set(&job->progress, column(stmt, 28));
 	return job;
 }
 
@@ -290,12 +307,15 @@ int store_load(struct store *s, void (*each)(void *arg, struct job *job), void *
 static int write_job(struct store *s, enum statement which, const struct job *job)
 {
 	int64_t flags = (job->cancel_asked ? FLAG_CANCEL_ASKED : 0) |
-		(job->staged ? FLAG_STAGED : 0) | (job->taken ? FLAG_TAKEN : 0);
-	int r = finish(s, query(s, which, "itttiittttttttiiiiiib", (int64_t)job->serial, job->uuid,
+		(job->staged ? FLAG_STAGED : 0) | (job->taken ? FLAG_TAKEN : 0) |
+		(job->moved ? FLAG_MOVED : 0) | (job->kept ? FLAG_KEPT : 0) |
+		(job->discarded ? FLAG_DISCARDED : 0) | (job->purged ? FLAG_PURGED : 0);
+	int r = finish(s, query(s, which, "itttiittttttttiiiiiibtttii", (int64_t)job->serial, job->uuid,
 		job->name, job->state, flags, (int64_t)job->attempt, job->slurm_id, job->workdir,
 		job->records, job->stdout_path, job->stderr_path, job->reason, job->facts, job->error,
 		(int64_t)job->log_size, job->created_ns, job->taken_ns, job->submitted_ns,
-		job->ended_ns, job->state_ns, (const void *)job->file_ns, sizeof(job->file_ns)));
+		job->ended_ns, job->state_ns, (const void *)job->file_ns, sizeof(job->file_ns),
+		job->project_dir, job->results, job->owner, (int64_t)job->copies, job->seen_ns));
 
 	/* A late answer about a job that was removed must not bring it back. */
 	return r == 0 && which == JOB_UPDATE && !sqlite3_changes(s->db) ? -ENOENT : r;
@@ -435,6 +455,29 @@ int store_origin(struct store *s, uint64_t serial, char **draft, char **loose, s
 
 /* ---- removals, settings ---- */
 
+uint64_t store_last_serial(struct store *s)
+{
+	AUTO_FREE char *value = store_setting(s, "last_serial");
+
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+/* The serial of a job that goes is not given again. */
+static int keep_serial(struct store *s, uint64_t serial)
+{
+	char value[24];
+
+	if (serial <= store_last_serial(s))
+		return 0;
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)serial);
+	return store_set_setting(s, "last_serial", value);
+}
+
+int store_add_removal(struct store *s, const char *workdir, const char *uuid)
+{
+	return finish(s, query(s, REMOVAL_ADD, "tti", workdir, uuid, INT64_C(1)));
+}
+
 int store_remove(struct store *s, const struct job *job, const char *workdir)
 {
 	int r = change_begin(s);
@@ -442,20 +485,24 @@ int store_remove(struct store *s, const struct job *job, const char *workdir)
 	if (r < 0)
 		return r;
 	if (workdir)
-		r = finish(s, query(s, REMOVAL_ADD, "tt", workdir, job->uuid));
+		r = finish(s, query(s, REMOVAL_ADD, "tti", workdir, job->uuid, INT64_C(0)));
+	if (r == 0)
+		r = keep_serial(s, job->serial);
 	if (r == 0)
 		r = finish(s, query(s, JOB_DELETE, "i", (int64_t)job->serial));
 	return change_end(s, r);
 }
 
 int store_removals(struct store *s,
-	void (*each)(void *arg, int64_t id, const char *workdir, const char *uuid), void *arg)
+	void (*each)(void *arg, int64_t id, const char *workdir, const char *uuid, bool lives),
+	void *arg)
 {
 	sqlite3_stmt *stmt = query(s, REMOVAL_LIST, "");
 	int code;
 
 	while ((code = step(s->db, stmt)) == SQLITE_ROW)
-		each(arg, sqlite3_column_int64(stmt, 0), column(stmt, 1), column(stmt, 2));
+		each(arg, sqlite3_column_int64(stmt, 0), column(stmt, 1), column(stmt, 2),
+			sqlite3_column_int64(stmt, 3));
 	return done(s->db, stmt, code);
 }
 

@@ -50,10 +50,16 @@ int store_origin(struct store *store, uint64_t serial, char **draft, char **loos
 
 /* Forgets the job; if `workdir` is not NULL notes the directories to be removed on the cluster. */
 int store_remove(struct store *store, const struct job *job, const char *workdir);
-/* Calls `each` with what is still to be removed there. */
+/* Notes one directory of a job that lives on, in another one. */
+int store_add_removal(struct store *store, const char *workdir, const char *uuid);
+/* Calls `each` with what is still to be removed there; `lives`: not the job's records. */
 int store_removals(struct store *store,
-	void (*each)(void *arg, int64_t id, const char *workdir, const char *uuid), void *arg);
+	void (*each)(void *arg, int64_t id, const char *workdir, const char *uuid, bool lives),
+	void *arg);
 int store_removal_done(struct store *store, int64_t id);
+
+/* The highest serial of the jobs that were removed, or of all there were at an earlier version. */
+uint64_t store_last_serial(struct store *store);
 
 /* Small settings of the installation (such as its id): a copy, or NULL. */
 char *store_setting(struct store *store, const char *key);

@@ -8,7 +8,7 @@
 
 #include "err.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS 5000
 
 /* One step for each version: what the database needs to become the next. */
@@ -30,6 +30,14 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"CREATE TABLE removal (id INTEGER PRIMARY KEY, workdir TEXT NOT NULL, uuid TEXT NOT NULL)"
 	" STRICT;"
 	"CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+	"ALTER TABLE job ADD COLUMN project_dir TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN results TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE job ADD COLUMN copies INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN seen_ns INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN lives INTEGER NOT NULL DEFAULT 0;"
+	"INSERT INTO setting (key, value) SELECT 'last_serial', serial FROM job"
+	" ORDER BY serial DESC LIMIT 1;",
 };
 
 /* A quota reaches SQLite as an error like any other; the system's own word is clearer. */

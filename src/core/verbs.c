@@ -146,7 +146,14 @@ static int resubmit(struct engine *e, struct job *job)
 	/* A fresh directory, since the old one may hold a taken ticket. */
 	job_set(&now->workdir, "");
 	now->attempt++;
-	int r = engine_commit(e, now, "resubmission was asked for");
+	/* Slurm refused the job, so that nothing ran in the old one: it may go before the job is on. */
+	int r = *job->workdir ? store_add_removal(e->store, job->workdir, job->uuid) : 0;
+	if (r < 0) {
+		job_unref(now);
+		return r;
+	}
+	r = engine_commit(e, now, "resubmission was asked for");
+	verb_sweep(e);
 	if (r == 0)
 		engine_add_track(e, job->serial)->step = STEP_STAGE;
 	return r;
@@ -279,7 +286,7 @@ static bool is_ours(struct engine *e, const char *workdir, const char *uuid)
 		!strncmp(workdir + len - 8, uuid, 8) && workdir[len - 9] == '-';
 }
 
-static void add_removal(void *arg, int64_t id, const char *workdir, const char *uuid)
+static void add_removal(void *arg, int64_t id, const char *workdir, const char *uuid, bool lives)
 {
 	struct sweep *sweep = arg;
 	struct engine *e = sweep->engine;
@@ -288,9 +295,12 @@ static void add_removal(void *arg, int64_t id, const char *workdir, const char *
 		return;
 	strbuf_adds(&sweep->script, "rm -rf -- ");
 	shell_quote(&sweep->script, workdir);
-	strbuf_addc(&sweep->script, ' ');
-	shell_quote(&sweep->script, e->records);
-	strbuf_addf(&sweep->script, "/%s{,_*}.{start,end} && echo %lld\n", uuid, (long long)id);
+	if (!lives) {
+		strbuf_addc(&sweep->script, ' ');
+		shell_quote(&sweep->script, e->records);
+		strbuf_addf(&sweep->script, "/%s{,_*}.{start,end}", uuid);
+	}
+	strbuf_addf(&sweep->script, " && echo %lld\n", (long long)id);
 	sweep->count++;
 }
 

@@ -93,6 +93,8 @@ bool fs_job_removable(const struct job *job)
 {
 	enum jobstate_class class = jobstate_class(job->state);
 
+	if (job_keeps(job))
+		return false;
 	return class == JOBSTATE_ENDED || class == JOBSTATE_LOST || !strcmp(job->state, "REJECTED");
 }
 

@@ -134,7 +134,7 @@ static void ask(struct fixture *f, const char *sql, char *answer, size_t size)
 	sqlite3_close(db);
 }
 
-static void the_file_is_private_and_of_version_1(void **state)
+static void the_file_is_private_and_of_version_2(void **state)
 {
 	struct fixture *f = *state;
 	char answer[32];
@@ -143,7 +143,7 @@ static void the_file_is_private_and_of_version_1(void **state)
 	assert_int_equal(stat(f->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	ask(f, "PRAGMA user_version", answer, sizeof(answer));
-	assert_string_equal(answer, "1");
+	assert_string_equal(answer, "2");
 	ask(f, "PRAGMA journal_mode", answer, sizeof(answer));
 	assert_string_equal(answer, "wal");
 	assert_int_equal(chmod(f->path, 0644), 0);
@@ -161,7 +161,12 @@ static void a_job_comes_back_whole(void **state)
 	assert_int_equal(job->config_size, 6);
 	strcpy(job->state, "RUNNING");
 	job->cancel_asked = job->taken = true;
+	job->moved = job->discarded = true;
 	job->attempt = 3;
+	job->copies = 5;
+	job_set(&job->project_dir, "/p/41");
+	job_set(&job->results, "copying");
+	job_set(&job->owner, "me@here");
 	job_set(&job->slurm_id, "123");
 	job_set(&job->workdir, "/scratch/41");
 	job_set(&job->records, "/scratch/records");
@@ -174,6 +179,7 @@ static void a_job_comes_back_whole(void **state)
 	job->submitted_ns = 2;
 	job->ended_ns = 3;
 	job->state_ns = 4;
+	job->seen_ns = 6;
 	for (int i = 0; i < JOB_FILE_COUNT; i++)
 		job->file_ns[i] = 100 + i;
 	assert_int_equal(store_set_text(f->store, job, STORE_SCRIPT, "#!\0x", 4), 0);
@@ -189,7 +195,13 @@ static void a_job_comes_back_whole(void **state)
 	assert_string_equal(got->name, "sim");
 	assert_string_equal(got->state, "RUNNING");
 	assert_true(got->cancel_asked && got->taken && !got->staged);
+	assert_true(got->moved && got->discarded && !got->kept && !got->purged);
 	assert_int_equal(got->attempt, 3);
+	assert_int_equal(got->copies, 5);
+	assert_int_equal(got->seen_ns, 6);
+	assert_string_equal(got->project_dir, "/p/41");
+	assert_string_equal(got->results, "copying");
+	assert_string_equal(got->owner, "me@here");
 	assert_string_equal(got->slurm_id, "123");
 	assert_string_equal(got->workdir, "/scratch/41");
 	assert_string_equal(got->records, "/scratch/records");
@@ -306,9 +318,9 @@ static void origins(void **state)
 	assert_int_equal(store_origin(f->store, 3, &draft, &names, &len), -ENOENT);
 }
 
-static void note_removal(void *arg, int64_t id, const char *workdir, const char *uuid)
+static void note_removal(void *arg, int64_t id, const char *workdir, const char *uuid, bool lives)
 {
-	strbuf_addf(arg, "%d %s %s\n", (int)id, workdir, uuid);
+	strbuf_addf(arg, "%d %s %s%s\n", (int)id, workdir, uuid, lives ? " lives" : "");
 }
 
 static void removal_leaves_what_is_to_be_removed_there(void **state)
@@ -338,6 +350,49 @@ static void removal_leaves_what_is_to_be_removed_there(void **state)
 	assert_int_equal(store_removals(f->store, note_removal, &text), 0);
 	assert_string_equal(text.data, "");
 	job_unref(add(f, 3, "a"));
+	/* One directory of a job that goes on in another: its records are not to be removed. */
+	assert_int_equal(store_add_removal(f->store, "/s/c", "uuid-3"), 0);
+	assert_int_equal(store_removals(f->store, note_removal, &text), 0);
+	assert_string_equal(text.data, "1 /s/c uuid-3 lives\n");
+}
+
+static void a_removed_serial_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JOB struct job *low = add(f, 4, "low");
+	AUTO_JOB struct job *high = add(f, 12, "high");
+
+	assert_int_equal(store_last_serial(f->store), 0);
+	assert_int_equal(store_remove(f->store, high, NULL), 0);
+	assert_int_equal(store_remove(f->store, low, NULL), 0);
+	assert_int_equal(reopen(f), 0);
+	assert_int_equal(store_last_serial(f->store), 12);
+}
+
+static void version_1_is_taken_over(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_JOB struct job *a = add(f, 8, "a");
+	AUTO_JOB struct job *b = add(f, 30, "b");
+	char answer[32];
+
+	store_close(STEAL(f->store));
+	static const char *const columns[] = {"job DROP COLUMN project_dir", "job DROP COLUMN results",
+		"job DROP COLUMN owner", "job DROP COLUMN copies", "job DROP COLUMN seen_ns",
+		"removal DROP COLUMN lives"};
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++) {
+		AUTO_FREE char *sql = xasprintf("ALTER TABLE %s", columns[i]);
+
+		ask(f, sql, answer, sizeof(answer));
+	}
+	ask(f, "PRAGMA user_version = 1", answer, sizeof(answer));
+	assert_int_equal(reopen(f), 0);
+	load(f);
+	assert_int_equal(f->count, 2);
+	assert_string_equal(f->jobs[1]->name, "b");
+	assert_string_equal(f->jobs[1]->project_dir, "");
+	assert_false(f->jobs[1]->moved);
+	assert_int_equal(store_last_serial(f->store), 30);
 }
 
 static void settings(void **state)
@@ -423,7 +478,7 @@ static void a_newer_one_is_left_alone(void **state)
 	ask(f, "PRAGMA user_version = 9", answer, sizeof(answer));
 	assert_int_equal(reopen(f), -ENOTSUP);
 	assert_non_null(strstr(f->why.data, "9"));
-	assert_non_null(strstr(f->why.data, "1"));
+	assert_non_null(strstr(f->why.data, "2"));
 	ask(f, "PRAGMA journal_mode", answer, sizeof(answer));
 	assert_string_equal(answer, "delete");
 }
@@ -587,7 +642,7 @@ static void what_was_acknowledged_survives_kill_9(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_file_is_private_and_of_version_1),
+		TEST(the_file_is_private_and_of_version_2),
 		TEST(a_job_comes_back_whole),
 		TEST(a_version_that_knew_fewer_files_left_their_times),
 		TEST(texts),
@@ -595,6 +650,8 @@ int main(void)
 		TEST(a_second_job_of_a_name_is_refused_whole),
 		TEST(origins),
 		TEST(removal_leaves_what_is_to_be_removed_there),
+		TEST(a_removed_serial_is_remembered),
+		TEST(version_1_is_taken_over),
 		TEST(settings),
 		TEST(batches),
 		TEST(a_batch_that_cannot_be_written_is_no_success),
