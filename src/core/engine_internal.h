@@ -26,6 +26,7 @@ struct track {
 	bool cancel_sent;
 	unsigned verbs;        /* scontrol commands on their way: its track stays, whatever is seen */
 	int64_t due_ms;        /* not before */
+	bool waits;            /* for room among the submitted jobs, after a limit on their number */
 	unsigned failures;     /* in a row, for the pauses */
 	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
 	int64_t empty_ms;      /* first time that no trace of a taken attempt was found; 0: none */
@@ -115,6 +116,8 @@ void engine_show(struct engine *e, struct job *now);
 /* pipeline.c: one job from its intent to its Slurm id. */
 void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how);
+/* A job of ours has ended: where a limit held others back, one of them is tried. */
+void pipeline_room(struct engine *e);
 void pipeline_reject(struct engine *e, uint64_t serial, const char *error);
 void pipeline_cancelled(struct engine *e, uint64_t serial);
 /* intake.c: a draft becomes a job. */

@@ -36,7 +36,7 @@ void pipeline_reject(struct engine *e, uint64_t serial, const char *error)
 		return;
 	set_state(now, "REJECTED", "");
 	job_set(&now->error, error);
-	if (engine_commit(e, now, "rejected; see error") == 0)
+	if (engine_commit(e, now, "rejected: %.*s", (int)strcspn(error, "\n"), error) == 0)
 		engine_drop_track(e, serial);
 }
 
@@ -72,6 +72,11 @@ void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const 
 		verb_send_cancel(e, now);
 }
 
+static long long seconds_until(struct engine *e, const struct track *track)
+{
+	return (track->due_ms - clock_mono_ms(e->clock) + 999) / 1000;
+}
+
 /* A failure that time may mend: says so in error and waits for a growing pause. */
 static void try_later(struct engine *e, uint64_t serial, const char *state, const char *what,
 	const char *words)
@@ -85,8 +90,8 @@ static void try_later(struct engine *e, uint64_t serial, const char *state, cons
 		*words ? "\n" : "");
 	set_state(now, state, "");
 	job_set(&now->error, text);
-	engine_commit(e, now, "%s", what);
 	engine_pause(e, track);
+	engine_commit(e, now, "%s It is tried again in %lld s.", what, seconds_until(e, track));
 }
 
 /* ---- staging ---- */
@@ -268,6 +273,52 @@ struct batch {
 	int result;
 };
 
+/* No for now. A limit on the number of jobs may hold it for days: that is told once. */
+static void refused_for_now(struct engine *e, const struct job *job,
+	const struct slurm_error_info *info, const char *error)
+{
+	struct track *track = engine_track(e, job->serial);
+	struct job *now = job_copy(job);
+	int headline = (int)strcspn(error, "\n");
+	bool waited = !strcmp(job->state, "WAITING");
+
+	now->attempt++;
+	now->taken = false;
+	set_state(now, info->wait ? "WAITING" : "SUBMITTING", info->wait ? info->message : "");
+	job_set(&now->error, error);
+	track->waits = info->wait;
+	engine_pause(e, track);
+	if (info->wait)
+		engine_commit(e, now, waited ? NULL : "it waits: %.*s", headline, error);
+	else
+		engine_commit(e, now, "%.*s; it is tried again in %lld s", headline, error,
+			seconds_until(e, track));
+}
+
+/* It may be queued all the same: only the absence of every trace says no. */
+static void answer_lost(struct engine *e, const struct job *job, const char *error)
+{
+	engine_track(e, job->serial)->due_ms = clock_in(e->clock, 5000);
+	if (!strcmp(job->error, error))
+		return;
+	struct job *now = job_copy(job);
+	job_set(&now->error, error);
+	engine_commit(e, now, "%.*s; the job is looked for", (int)strcspn(error, "\n"), error);
+}
+
+void pipeline_room(struct engine *e)
+{
+	for (size_t i = 0; i < e->track_count; i++) {
+		struct track *track = &e->tracks[i];
+
+		if (track->waits && !track->busy && track->step == STEP_SUBMIT) {
+			track->waits = false;
+			track->due_ms = 0;
+			return;
+		}
+	}
+}
+
 /* sbatch ended and said no. */
 static void refused(struct engine *e, const struct job *job, const struct slurm_outcome *outcome)
 {
@@ -277,23 +328,12 @@ static void refused(struct engine *e, const struct job *job, const struct slurm_
 
 	slurm_error_lookup(words, &info);
 	slurm_error_explain(words, &text);
-	if (info.reconcile_first) {
-		/* It may be queued all the same: only the absence of every trace says no. */
-		struct track *track = engine_track(e, job->serial);
-
-		track->due_ms = clock_in(e->clock, 5000);
-		return;
-	}
-	if (!info.retry) {
+	if (info.reconcile_first)
+		answer_lost(e, job, text.data);
+	else if (!info.retry)
 		pipeline_reject(e, job->serial, text.data);
-		return;
-	}
-	struct job *now = job_copy(job);
-	now->attempt++;
-	now->taken = false;
-	if (engine_commit(e, now, NULL) == 0)
-		try_later(e, job->serial, info.wait ? "WAITING" : "SUBMITTING",
-			"Slurm did not take it now.", text.data);
+	else
+		refused_for_now(e, job, &info, text.data);
 }
 
 static void take_outcome(struct engine *e, const struct job *job, const struct strbuf *text)
@@ -384,8 +424,12 @@ static bool note_taken(struct engine *e, const struct job *job)
 	struct job *now = job_copy(job);
 	now->taken = true;
 	now->taken_ns = clock_real_ns(e->clock);
-	set_state(now, "SUBMITTING", "");
-	return engine_commit(e, now, "sbatch is run (attempt %u)", job->attempt) == 0;
+	/* What waits for room does so until Slurm takes it. */
+	bool waits = !strcmp(job->state, "WAITING");
+	if (!waits)
+		set_state(now, "SUBMITTING", "");
+	return engine_commit(e, now, waits ? NULL : "sbatch is run (attempt %u)",
+		job->attempt) == 0;
 }
 
 static void add_to_batch(struct engine *e, struct batch *batch, struct track *track)

@@ -102,6 +102,8 @@ static size_t weight(const struct row *row)
 struct reading {
 	const struct row *row;     /* NULL: no line is in the catalogue */
 	char *headline;            /* the line that refuses, without its prefix */
+	struct strbuf site;        /* lines of a site's own, such as its submit filter's */
+	bool site_first;           /* the headline is one of them */
 	bool open;                 /* some line leaves open whether the job is queued */
 };
 
@@ -126,6 +128,14 @@ static const struct row *read_line(const char *line, bool *open)
 	return best;
 }
 
+/* What stands behind "sbatch: error: " or "sbatch: fatal: ", or NULL. */
+static const char *behind_error(const char *line)
+{
+	const char *at = behind(line, "error: ", 7);
+
+	return at ? at : behind(line, "fatal: ", 7);
+}
+
 /* The line without "sbatch: error: " and "Batch job submission failed: ". */
 static const char *without_prefix(const char *line, bool *refuses)
 {
@@ -134,7 +144,7 @@ static const char *without_prefix(const char *line, bool *refuses)
 
 	*refuses = at != NULL;
 	if (!at)
-		at = behind(line, "error: ", 7);
+		at = behind_error(line);
 	return at && *at ? at : line;
 }
 
@@ -142,7 +152,7 @@ static void read_words(const char *text, struct reading *ret)
 {
 	const struct row *refusal = NULL, *other = NULL;
 
-	*ret = (struct reading){.open = strspn(text, " \t\r\n") == strlen(text)};
+	*ret = (struct reading){.site = STRBUF_INIT, .open = strspn(text, " \t\r\n") == strlen(text)};
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 		AUTO_FREE char *line = xstrndup(text, len);
@@ -151,7 +161,16 @@ static void read_words(const char *text, struct reading *ret)
 		const struct row *row = read_line(rest, &ret->open);
 
 		consider(refuses ? &refusal : &other, row);
+		if (!refuses && !row && behind_error(line) && *rest) {
+			strbuf_adds(&ret->site, "The cluster says: ");
+			strbuf_add_escaped(&ret->site, rest, strlen(rest));
+			strbuf_addc(&ret->site, '\n');
+		}
 		/* The refusal, else the first line that says something. */
+		if (!refuses && !ret->headline && ret->site.len)
+			ret->site_first = true;
+		if (refuses)
+			ret->site_first = false;
 		if (refuses || (!ret->headline && strspn(line, " \t\r") < len)) {
 			free(ret->headline);
 			ret->headline = xstrdup(rest);
@@ -166,6 +185,12 @@ static void read_words(const char *text, struct reading *ret)
 	ret->row = says_more || !refusal ? other : refusal;
 }
 
+static void reading_release(struct reading *reading)
+{
+	free(reading->headline);
+	strbuf_release(&reading->site);
+}
+
 static void judge(const struct reading *reading, struct slurm_error_info *ret)
 {
 	const struct row *row = reading->row;
@@ -173,6 +198,7 @@ static void judge(const struct reading *reading, struct slurm_error_info *ret)
 	*ret = (struct slurm_error_info){.reconcile_first = reading->open};
 	if (!row)
 		return;
+	ret->message = row->message;
 	ret->explanation = row->explanation;
 	ret->remedy = row->remedy;
 	ret->class = row->class;
@@ -186,7 +212,7 @@ void slurm_error_lookup(const char *stderr_text, struct slurm_error_info *ret)
 
 	read_words(stderr_text, &reading);
 	judge(&reading, ret);
-	free(reading.headline);
+	reading_release(&reading);
 }
 
 /* What slurmount does by itself needs no advice from the catalogue, which speaks to programs there. */
@@ -219,6 +245,14 @@ static void add_words(struct strbuf *out, const char *text)
 	}
 }
 
+/* The site's lines, but for the first where it stands as the headline. */
+static const char *beside_headline(const struct reading *reading)
+{
+	const char *site = reading->site.data;
+
+	return reading->site_first && site[0] ? strchr(site, '\n') + 1 : site;
+}
+
 void slurm_error_explain(const char *stderr_text, struct strbuf *out)
 {
 	struct reading reading;
@@ -233,10 +267,12 @@ void slurm_error_explain(const char *stderr_text, struct strbuf *out)
 	} else {
 		strbuf_adds(out, ", without a word");
 	}
-	strbuf_addf(out, "\nWhy: %s\nWhat to do: %s\n",
-		info.explanation ? info.explanation : "these words are in no catalogue.",
+	strbuf_addf(out, "\n%sWhy: %s\nWhat to do: %s\n", beside_headline(&reading),
+		info.explanation ? info.explanation :
+		reading.site.len ? "these are no words of Slurm's: most likely a rule of this cluster." :
+				   "these words are in no catalogue.",
 		advice(&info));
-	free(reading.headline);
+	reading_release(&reading);
 	if (*stderr_text)
 		add_words(out, stderr_text);
 }

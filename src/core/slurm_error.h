@@ -19,6 +19,7 @@ enum slurm_error_class {
 };
 
 struct slurm_error_info {
+	const char *message;     /* the catalogue's, with printf's slots; NULL: in no catalogue */
 	const char *explanation; /* NULL: the words are in no catalogue */
 	const char *remedy;
 	enum slurm_error_class class;

@@ -14,7 +14,7 @@ enum field {
 	F_ID, F_RAW_ID, F_STATE, F_USER, F_REASON, F_NODES, F_PARTITION, F_ACCOUNT, F_QOS, F_LIMIT,
 	F_ELAPSED, F_SUBMIT, F_START, F_END, F_CPUS, F_NODE_COUNT, F_WORKDIR,
 	SQUEUE_NAME,
-	SACCT_EXIT = SQUEUE_NAME, SACCT_DERIVED, SACCT_NAME,
+	SACCT_EXIT = SQUEUE_NAME, SACCT_DERIVED, SACCT_REQ_MEM, SACCT_MAX_RSS, SACCT_NAME,
 	MAX_FIELDS
 };
 
@@ -22,7 +22,8 @@ enum field {
 const char slurm_squeue_format[] = "%i" S "%A" S "%T" S "%u" S "%r" S "%N" S "%P" S "%a" S "%q" S
 	"%l" S "%M" S "%V" S "%S" S "%e" S "%C" S "%D" S "%Z" S "%j";
 const char slurm_sacct_format[] = "JobID,JobIDRaw,State,User,Reason,NodeList,Partition,Account,QOS,"
-	"Timelimit,Elapsed,Submit,Start,End,AllocCPUS,NNodes,WorkDir,ExitCode,DerivedExitCode,JobName";
+	"Timelimit,Elapsed,Submit,Start,End,AllocCPUS,NNodes,WorkDir,ExitCode,DerivedExitCode,"
+	"ReqMem,MaxRSS,JobName";
 #undef S
 
 static struct span next_line(const char **at, const char *end)
@@ -218,7 +219,40 @@ static int sacct_line(struct span line, struct slurm_record *r)
 		return 0;
 	read_exit(f[SACCT_EXIT], &r->exit_code, &r->signal);
 	read_exit(f[SACCT_DERIVED], &r->derived_exit_code, &ignored);
+	r->req_mem = f[SACCT_REQ_MEM];
+	r->max_rss = f[SACCT_MAX_RSS];
 	return step.len ? 2 : 1;
+}
+
+/* "9812K", "1.50G" in bytes, 0 for none. */
+static double amount(struct span s)
+{
+	static const char units[] = "KMGT";
+	double value = 0, place = 1;
+	size_t n = 0;
+
+	while (n < s.len && n < 16 && (isdigit((unsigned char)s.text[n]) || s.text[n] == '.')) {
+		if (s.text[n] == '.')
+			place = 0.1;
+		else if (place < 1)
+			value += place * (s.text[n] - '0'), place /= 10;
+		else
+			value = value * 10 + (s.text[n] - '0');
+		n++;
+	}
+	const char *unit = n < s.len && s.text[n] ? strchr(units, s.text[n]) : NULL;
+	for (const char *u = units; unit && u <= unit; u++)
+		value *= 1024;
+	return value;
+}
+
+/* What a step tells of its job. */
+static void add_step(struct slurm_record *job, const struct slurm_record *step)
+{
+	if (!strcmp(job->state, "FAILED") && !strcmp(step->state, "OUT_OF_MEMORY"))
+		memcpy(job->state, step->state, sizeof(step->state));
+	if (amount(step->max_rss) > amount(job->max_rss))
+		job->max_rss = step->max_rss;
 }
 
 void slurm_parse_sacct(const char *text, size_t len, slurm_record_fn each, void *arg)
@@ -237,9 +271,8 @@ void slurm_parse_sacct(const char *text, size_t len, slurm_record_fn each, void 
 			if (count == capacity)
 				jobs = xrealloc(jobs, (capacity = 2 * capacity + 64) * sizeof(*jobs));
 			jobs[count++] = r;
-		} else if (kind == 2 && job && same_job(job, &r) && !strcmp(job->state, "FAILED") &&
-			!strcmp(r.state, "OUT_OF_MEMORY")) {
-			memcpy(job->state, r.state, sizeof(r.state));
+		} else if (kind == 2 && job && same_job(job, &r)) {
+			add_step(job, &r);
 		}
 	}
 	if (count)

@@ -58,6 +58,8 @@ struct slurm_record {
 	struct span time_limit;
 	struct span elapsed;
 	struct span cpus;
+	struct span req_mem;        /* as asked for: 4G, up to 20.11 4Gn or 4Gc; from sacct alone */
+	struct span max_rss;        /* of its largest step; from sacct alone */
 	struct span node_count;
 	struct span name;
 	int64_t submit_s;           /* since 1970, 0 unknown */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "endtext.h"
 #include "engine_internal.h"
 #include "err.h"
 #include "jobstate.h"
@@ -123,6 +124,8 @@ static char *facts_of(const struct slurm_record *r)
 	fact(&b, "account", r->account);
 	fact(&b, "qos", r->qos);
 	fact(&b, "time_limit", r->time_limit);
+	fact(&b, "req_mem", r->req_mem);
+	fact(&b, "max_rss", r->max_rss);
 	time_fact(&b, "submit_time", r->submit_s);
 	if (ended || jobstate_class(r->state) == JOBSTATE_ACTIVE)
 		time_fact(&b, "start_time", strcmp(r->state, "PENDING") ? r->start_s : 0);
@@ -176,7 +179,8 @@ static void summarize(struct sight *s)
 
 		if (strncmp(line, "exit_code", 9) && strncmp(line, "signal", 6) &&
 			strncmp(line, "node_list", 9) && strncmp(line, "start_time", 10) &&
-			strncmp(line, "end_time", 8) && strncmp(line, "elapsed", 7))
+			strncmp(line, "end_time", 8) && strncmp(line, "elapsed", 7) &&
+			strncmp(line, "max_rss", 7))
 			strbuf_addf(&facts, "%.*s\n", (int)len, line);
 		line += len + (line[len] == '\n');
 	}
@@ -411,27 +415,13 @@ static void add_end_facts(struct job *now, const struct sight *s)
 	job_set(&now->facts, b.data);
 }
 
-/* How an end that is no success reads in `error`. */
 static void explain_end(struct job *now)
 {
-	static const struct {
-		const char *state, *text;
-	} ends[] = {
-		{"FAILED", "The job's own command failed; its exit code is in info, its words are in "
-			"stdout and stderr.\n"},
-		{"TIMEOUT", "The job reached its time limit and was ended by Slurm. Ask for more "
-			"([slurm] time), or let it write restart files and go on from them.\n"},
-		{"OUT_OF_MEMORY", "The job used more memory than it asked for and was ended. Ask for "
-			"more ([slurm] mem or mem_per_cpu).\n"},
-		{"NODE_FAIL", "A node of the job failed; this is no fault of the job.\n"},
-		{"PREEMPTED", "The job was ended in favour of another with higher priority.\n"},
-		{"UNKNOWN", "Slurm no longer knows the job, and nothing that it left behind proves how "
-			"it ended. Look at its output in work/.\n"},
-	};
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		if (!strcmp(ends[i].state, now->state))
-			job_set(&now->error, ends[i].text);
+	endtext_explain(now->state, now->facts, &text);
+	if (text.len)
+		job_set(&now->error, text.data);
 }
 
 /* Applies what was seen; true where anything changed. */
@@ -478,6 +468,7 @@ static bool apply(struct engine *e, const struct sight *s)
 		if (!track->verbs)
 			engine_drop_track(e, s->serial);
 		progress_job_ended(e, s->serial);
+		pipeline_room(e);
 	}
 	return true;
 }

@@ -126,10 +126,11 @@ static void reads_the_queue(void **state)
 
 #define ACCOUNT(id, raw, word, submit, start, code) \
 	id S raw S word S "root" S "None" S "node1" S "debug" S "demo" S "normal" S "00:10:00" S \
-	"00:00:01" S submit S start S "Unknown" S "1" S "1" S "/tmp/w" S code S "0:0" S "j.sh\n"
-#define STEP(id, raw, word) \
+	"00:00:01" S submit S start S "Unknown" S "1" S "1" S "/tmp/w" S code S "0:0" S "4G" S S "j.sh\n"
+#define STEP(id, raw, word) STEP_RSS(id, raw, word, "")
+#define STEP_RSS(id, raw, word, rss) \
 	id S raw S word S S S "node1" S S "demo" S S S "00:00:01" S "1" S "1" S "2" S "1" S "1" S S \
-	"0:0" S S "batch\n"
+	"0:0" S S S rss S "batch\n"
 
 static void reads_the_accounts(void **state)
 {
@@ -381,7 +382,8 @@ static void an_outcome_carries_any_bytes(void **state)
 static void a_step_without_memory_is_the_jobs_end(void **state)
 {
 	static const char text[] = ACCOUNT("7", "7", "FAILED", "100", "110", "0:125")
-		STEP("7.batch", "7.batch", "OUT_OF_MEMORY");
+		STEP_RSS("7.batch", "7.batch", "OUT_OF_MEMORY", "9812K")
+		STEP_RSS("7.0", "7.0", "FAILED", "1.50G") STEP_RSS("7.1", "7.1", "FAILED", "1200M");
 	struct seen seen = {0};
 
 	(void)state;
@@ -391,6 +393,8 @@ static void a_step_without_memory_is_the_jobs_end(void **state)
 	assert_string_equal(seen.records[0].id, "7");
 	assert_int_equal(seen.records[0].submit_s, 100);
 	assert_int_equal(seen.records[0].signal, 125);
+	assert_span(seen.records[0].req_mem, "4G");
+	assert_span(seen.records[0].max_rss, "1.50G");
 }
 
 static void the_queue_says_who_cancelled_and_where_it_ran(void **state)
