@@ -372,10 +372,10 @@ static void a_removed_serial_is_remembered(void **state)
 static void version_1_is_taken_over(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_JOB struct job *a = add(f, 8, "a");
-	AUTO_JOB struct job *b = add(f, 30, "b");
 	char answer[32];
 
+	job_unref(add(f, 8, "a"));
+	job_unref(add(f, 30, "b"));
 	store_close(STEAL(f->store));
 	static const char *const columns[] = {"job DROP COLUMN project_dir", "job DROP COLUMN results",
 		"job DROP COLUMN owner", "job DROP COLUMN copies", "job DROP COLUMN seen_ns",
