@@ -10,7 +10,8 @@
 #include "command.h"
 
 /* The most that is read of one log at a time, bytes: its head and its tail where it is new, else
- * what it has grown by, or its tail where that is more. */
+ * what it has grown by, or its tail where that is more.  Of what lies between, up to 512 KiB are
+ * searched on the cluster for lines that begin a run, for up to 32 logs a command. */
 #define PROGRESS_PART 16384
 
 /* Appends to a request, for the caller's `index`: the file from byte `from` on (what has become
