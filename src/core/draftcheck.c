@@ -264,22 +264,20 @@ static void check_names(struct checker *c)
 	}
 }
 
-/* What config.ini may ask for and this version cannot do: to run the job without it would be worse
- * than not to run it. */
-static void refuse_unsupported(struct checker *c)
+/* Neither may replace the other in silence. */
+static void check_inputs(struct checker *c)
 {
-	const struct jobspec *spec = c->ret->spec;
+	const struct jobspec_pairs *inputs = &c->ret->spec->inputs;
+	struct stat st;
 
-	if (spec->after) {
+	for (size_t i = 0; i < inputs->count; i++) {
+		const char *name = inputs->items[i].key;
+
+		if (fstatat(c->request->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
 		c->wrong = true;
-		strbuf_adds(&c->ret->problems, "config.ini: after: waiting for another job is not supported "
-			"yet; drop this one when the other has COMPLETED\n");
-	}
-	if (spec->inputs.count) {
-		c->wrong = true;
-		strbuf_addf(&c->ret->problems, "config.ini:%d: [inputs]: files of other jobs or of the "
-			"cluster are not supported yet; put the file into the draft\n",
-			spec->inputs.items[0].line);
+		strbuf_addf(&c->ret->problems, "config.ini:%d: [inputs] %s: it is among the files here, too; "
+			"remove one of the two\n", inputs->items[i].line, name);
 	}
 }
 
@@ -343,7 +341,7 @@ void draftcheck_run(const struct draftcheck_request *request, struct draftcheck 
 	tree_walk(request->folder, !request->name, &c.walk);
 	read_config(&c);
 	check_names(&c);
-	refuse_unsupported(&c);
+	check_inputs(&c);
 	check_files(&c);
 	jobspec_add_defaults(ret->spec, request->profile->defaults);
 	if (!c.wrong && ret->spec->kind != JOBSPEC_NONE)

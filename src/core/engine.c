@@ -88,6 +88,7 @@ static void *engine_thread(void *arg)
 			continue;
 		int64_t now_ms = clock_mono_ms(e->clock);
 		intake_tick(e, now_ms, &next_ms);
+		chain_tick(e);
 		if (!e->online)
 			continue;
 		probe_tick(e, now_ms, &next_ms);
@@ -181,6 +182,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 		strbuf_vaddf(&line, log, args);
 		va_end(args);
 	}
+	bool news = !before || strcmp(before->state, now->state) != 0;
 	jobfile_touch(before, now, real_ns);
 	if (log)
 		now->file_ns[JOB_FILE_LOG] = real_ns;
@@ -191,6 +193,8 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 		job_unref(now);
 		return r;
 	}
+	if (news)
+		chain_changed(e, now, !*now->slurm_id);
 	model_publish(e->model, now);
 	return 0;
 }
@@ -214,7 +218,8 @@ static void take_up(void *arg, struct job *job)
 		class == JOBSTATE_ACTIVE) {
 		struct track *track = engine_add_track(e, job->serial);
 
-		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT : STEP_STAGE;
+		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT :
+			strcmp(job->state, "WAITING") ? STEP_STAGE : STEP_WAIT;
 	}
 	model_publish(e->model, job);
 }
@@ -260,6 +265,7 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	int r = intake_finish_moves(e, why);
 	if (r < 0)
 		return r;
+	chain_load(e);
 	e->stage_lane = lane_new("stage", 2);
 	e->submit_lane = lane_new("submit", 1);
 	e->query_lane = lane_new("query", 1);
@@ -299,6 +305,7 @@ void engine_free(struct engine *e)
 	lane_free(e->submit_lane);
 	lane_free(e->query_lane);
 	progress_watch_free(e->progress);
+	chains_free(e->chains);
 	free(e->tracks);
 	free(e->scratch);
 	free(e->records);

@@ -8,11 +8,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "chain.h"
 #include "command.h"
 #include "engine.h"
 #include "lane.h"
 
 enum step {
+	STEP_WAIT,   /* for other jobs: chain.h */
 	STEP_STAGE,  /* inputs are to be brought to the cluster */
 	STEP_SUBMIT, /* sbatch is to be run, or its outcome to be learned */
 	STEP_WATCH,  /* Slurm has it: the state queries tell */
@@ -82,6 +84,7 @@ struct engine {
 	char *records;
 	char *user;                /* the login name there */
 
+	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
 	bool submitting;           /* a batch is under way */
 	bool syncing;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "after.h"
 #include "engine_internal.h"
 #include "err.h"
 #include "jobspec.h"
@@ -53,7 +54,7 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	}
 	job->serial = sealed->serial;
 	memcpy(job->uuid, uuid, JOB_UUID_SIZE);
-	strcpy(job->state, "STAGING");
+	strcpy(job->state, sealed->spec && after_wanted(sealed->spec) ? "WAITING" : "STAGING");
 	job->attempt = 1;
 	job->by_rename = sealed->forced;
 	job_set(&job->name, name);
@@ -103,7 +104,7 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
 	else
 		note_moved(e, serial);
-	engine_add_track(e, serial)->step = STEP_STAGE;
+	engine_add_track(e, serial)->step = chain_add(e, serial, false) ? STEP_WAIT : STEP_STAGE;
 	return 0;
 }
 

@@ -36,6 +36,7 @@ struct job {
 	char uuid[JOB_UUID_SIZE];      /* names the job on the cluster */
 	char state[JOB_STATE_SIZE];    /* a word of jobstate.h, or Slurm's own */
 	bool cancel_asked;             /* by us: proves what a signal in the end record means */
+	bool needed;                   /* another job waits for it; follows from that one */
 	bool staged;                   /* the work directory is complete and verified */
 	bool taken;                    /* the submission was begun: only reconciling may say no */
 	bool moved;                    /* the spool has its files apart from the drafts, or lost them */

@@ -47,6 +47,8 @@ void pipeline_cancelled(struct engine *e, uint64_t serial)
 	if (!now)
 		return;
 	set_state(now, "CANCELLED", "");
+	job_set(&now->facts, "");
+	job_set(&now->error, "");
 	now->ended_ns = clock_real_ns(e->clock);
 	if (engine_commit(e, now, "cancelled before it reached Slurm") == 0)
 		engine_drop_track(e, serial);
@@ -103,6 +105,7 @@ struct staging {
 	char *source, *workdir, *records, *scratch, *script, *uuid;
 	char **folders;
 	struct stage_file *files;
+	struct chain_gifts gifts;
 	struct strbuf why;
 	int result;
 };
@@ -113,6 +116,7 @@ static void staging_free(struct staging *s)
 		free(*f);
 	free(s->folders);
 	sealed_files_free(s->files, s->request.file_count);
+	chain_gifts_release(&s->gifts);
 	free(s->source);
 	free(s->workdir);
 	free(s->records);
@@ -154,12 +158,16 @@ static void staged(struct engine *e, void *arg)
 		now->staged = true;
 		set_state(now, "SUBMITTING", "");
 		job_set(&now->error, "");
-		if (engine_commit(e, now, "its files are on the cluster, verified%s", files) == 0) {
+		if (engine_commit(e, now, "its files are on the cluster, verified%s%s%s", files,
+			s->why.len ? "; note: " : "", s->why.data) == 0) {
 			track->step = STEP_SUBMIT;
 			track->failures = 0;
 		}
 	} else if (s->result == -ENOTCONN || s->result == -ECANCELED) {
 		track->due_ms = clock_in(e->clock, 1000);
+	} else if (s->result == -ENODATA) {
+		strbuf_adds(&s->why, ".\nMend that, or config.ini here, then write resubmit to ctl.\n");
+		pipeline_reject(e, s->serial, s->why.data);
 	} else {
 		AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.",
 			s->workdir, strerror(-s->result));
@@ -203,9 +211,10 @@ static char *new_workdir(struct engine *e, const struct job *job)
 
 /* Renders the batch script into `now`'s store and `ret`. */
 static int render(struct engine *e, struct job *now, const struct sealed_request *request,
-	struct strbuf *ret, struct strbuf *why)
+	const struct chain_gifts *gifts, struct strbuf *ret, struct strbuf *why)
 {
-	struct script_place place = {.uuid = now->uuid, .name = now->name, .workdir = now->workdir,
+	struct script_place place = {.parents = gifts->parents, .parent_count = gifts->parent_count,
+		.uuid = now->uuid, .name = now->name, .workdir = now->workdir,
 		.records = now->records, .template = request->template};
 
 	int r = script_render(request->spec, &place, request->body_line, ret, why);
@@ -218,6 +227,7 @@ static void start_staging(struct engine *e, struct track *track)
 {
 	struct job *now = engine_edit(e, track->serial);
 	struct sealed_request request = {0};
+	struct chain_gifts gifts = {0};
 	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 
@@ -229,7 +239,9 @@ static void start_staging(struct engine *e, struct track *track)
 	job_set(&now->records, e->records);
 	int r = sealed_read(source, e->profile, &request, &why);
 	if (r == 0)
-		r = render(e, now, &request, &script, &why);
+		r = chain_place(e, now->serial, request.spec, &gifts, &why);
+	if (r == 0)
+		r = render(e, now, &request, &gifts, &script, &why);
 	if (r < 0) {
 		uint64_t serial = now->serial;
 
@@ -237,6 +249,7 @@ static void start_staging(struct engine *e, struct track *track)
 			strbuf_addf(&why, "The batch script cannot be made: %s\n", strerror(-r));
 		job_unref(now);
 		sealed_request_release(&request);
+		chain_gifts_release(&gifts);
 		pipeline_reject(e, serial, why.data);
 		return;
 	}
@@ -245,11 +258,12 @@ static void start_staging(struct engine *e, struct track *track)
 		.source = STEAL(source), .workdir = xstrdup(now->workdir),
 		.records = xstrdup(e->records), .scratch = xstrdup(e->scratch),
 		.uuid = xstrdup(now->uuid), .folders = output_folders(request.spec),
-		.files = STEAL(request.files)};
+		.files = STEAL(request.files), .gifts = gifts};
 	s->request = (struct stage_request){.uuid = s->uuid, .source = s->source,
 		.scratch = s->scratch, .workdir = s->workdir, .records = s->records,
 		.script_len = script.len, .folders = (const char *const *)s->folders,
-		.files = s->files, .file_count = request.file_count};
+		.files = s->files, .file_count = request.file_count,
+		.inputs = gifts.inputs, .input_count = gifts.input_count};
 	request.file_count = 0;
 	s->request.script = s->script = strbuf_steal(&script);
 	sealed_request_release(&request);
@@ -463,7 +477,7 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	for (size_t i = 0; i < e->track_count; i++) {
 		struct track *track = &e->tracks[i];
 
-		if (track->busy || track->step == STEP_WATCH)
+		if (track->busy || track->step == STEP_WATCH || track->step == STEP_WAIT)
 			continue;
 		if (track->due_ms > now_ms) {
 			if (track->due_ms < *next_ms)

@@ -150,6 +150,8 @@ static int check_all(const struct jobspec *spec, const struct script_place *plac
 	r |= check_text("the job's name", place->name, why);
 	r |= check_text("the work directory", place->workdir, why);
 	r |= check_text("the folder of records", place->records, why);
+	for (size_t i = 0; i < place->parent_count; i++)
+		r |= check_text("a parent's records", place->parents[i].record, why);
 	r |= check_slurm(&spec->slurm, why);
 	r |= check_environment(&spec->environment, why);
 	r |= check_modules(&spec->modules, why);
@@ -321,6 +323,22 @@ static void add_interpreter(struct strbuf *b, const char *line)
 	strbuf_adds(b, " )\n");
 }
 
+static void add_parents(struct strbuf *b, const struct script_place *place)
+{
+	static const char *const lists[] = {"names", "records", "wants"};
+
+	for (size_t list = 0; list < 3 && place->parent_count; list++) {
+		strbuf_addf(b, "slurmount_parent_%s=(", lists[list]);
+		for (size_t i = 0; i < place->parent_count; i++) {
+			const struct script_parent *parent = &place->parents[i];
+
+			strbuf_addc(b, ' ');
+			shell_quote(b, list == 0 ? parent->name : list == 1 ? parent->record : parent->want);
+		}
+		strbuf_adds(b, " )\n");
+	}
+}
+
 static int add_template(struct strbuf *b, const struct jobspec *spec,
 	const struct template *template, struct strbuf *why)
 {
@@ -374,12 +392,15 @@ int script_render(const struct jobspec *spec, const struct script_place *place,
 	add_assignment(&b, "slurmount_uuid", place->uuid);
 	add_assignment(&b, "slurmount_workdir", place->workdir);
 	add_assignment(&b, "slurmount_records", place->records);
+	add_parents(&b, place);
 	add_modules(&b, &spec->modules);
 	add_environment(&b, &spec->environment);
 	r = add_body(&b, spec, place, body_line, why);
 	if (r < 0)
 		return r;
 	strbuf_addc(&b, '\n');
+	if (place->parent_count)
+		strbuf_adds(&b, script_parents);
 	strbuf_adds(&b, script_wrapper);
 	strbuf_add(ret, b.data, b.len);
 	return 0;

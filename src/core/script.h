@@ -15,9 +15,17 @@ struct template;
 
 /* Exit statuses of the wrapper's own, none of which a body gives in the usual course. */
 enum {
+	SCRIPT_EXIT_PARENT = 118,   /* a job that this one waited for is not what it was then */
 	SCRIPT_EXIT_CLAIMED = 120,  /* another job holds the directory: this one is the surplus one */
 	SCRIPT_EXIT_NO_CLAIM = 121, /* the directory is gone or cannot be written to */
 	SCRIPT_EXIT_MODULE = 122,   /* a module could not be loaded */
+};
+
+/* A job that this one waited for, for one more look when it starts. */
+struct script_parent {
+	char *name;
+	char *record;     /* absolute on the cluster: RECORDS/UUID, without .end or _TASK.end */
+	const char *want; /* "ok", "any" or "failed" */
 };
 
 struct script_place {
@@ -26,6 +34,8 @@ struct script_place {
 	const char *workdir; /* absolute path on the cluster; the preview has a readable placeholder */
 	const char *records; /* absolute folder on the cluster for UUID.start and UUID.end */
 	const struct template *template; /* for JOBSPEC_TEMPLATE, loaded */
+	const struct script_parent *parents;
+	size_t parent_count;
 };
 
 /* Appends the batch script to `ret`.  `body_line` is, for JOBSPEC_SCRIPT, the interpreter line of

@@ -2,6 +2,46 @@
 #ifndef SLURMOUNT_SCRIPT_WRAPPER_H
 #define SLURMOUNT_SCRIPT_WRAPPER_H
 
+/* Ahead of it, where the job waited for others. */
+static const char script_parents[] =
+	"# The records that the jobs left which this one waited for, once more: one may have been requeued\n"
+	"# since.  Only what contradicts ends this job; a record that is not there proves nothing.\n"
+	"slurmount_parent_differs() {\n"
+	"\tlocal start end word found= good= tries\n"
+	"\tfor start in \"$1\".start \"$1\"_*.start; do\n"
+	"\t\t[ -e \"$start\" ] || continue\n"
+	"\t\tend=${start%.start}.end\n"
+	"\t\t# A network file system may show what another node wrote a moment later.\n"
+	"\t\tfor tries in 1 2 3 4 5; do [ \"$2\" = ok ] && [ ! -e \"$end\" ] || break; sleep 1; done\n"
+	"\t\tif [ \"$2\" = ok ] && [ ! -e \"$end\" ]; then\n"
+	"\t\t\techo 'runs again'\n"
+	"\t\t\treturn\n"
+	"\t\tfi\n"
+	"\t\tword=$(head -n 2 -- \"$end\" 2>/dev/null)\n"
+	"\t\tfound=yes\n"
+	"\t\tcase $word in\n"
+	"\t\t'exit 0'*signal*) good=no ;;\n"
+	"\t\t'exit 0'*) [ -n \"$good\" ] || good=yes ;;\n"
+	"\t\texit*) good=no\n"
+	"\t\t\t[ \"$2\" != ok ] || { echo \"has ended with ${word%%$'\\n'*}\"; return; } ;;\n"
+	"\t\t*) good=no ;;\n"
+	"\t\tesac\n"
+	"\tdone\n"
+	"\t[ \"$2$found$good\" != failedyesyes ] || echo 'has succeeded since'\n"
+	"}\n"
+	"\n"
+	"slurmount_check_parents() {\n"
+	"\tlocal i word\n"
+	"\tfor i in \"${!slurmount_parent_names[@]}\"; do\n"
+	"\t\tword=$(slurmount_parent_differs \"${slurmount_parent_records[i]}\" "
+	"\"${slurmount_parent_wants[i]}\")\n"
+	"\t\t[ -n \"$word\" ] || continue\n"
+	"\t\tslurmount_say \"this job waited for ${slurmount_parent_names[i]}, which $word: it ends here\"\n"
+	"\t\texit 118\n"
+	"\tdone\n"
+	"}\n"
+	"\n";
+
 /* The wrapper but for its values: fixed text, so that no value is ever in the place of code. */
 static const char script_wrapper[] =
 	"slurmount_id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}\n"
@@ -70,6 +110,7 @@ static const char script_wrapper[] =
 	"# The child: what it changes in its environment is not the wrapper's.\n"
 	"slurmount_run() {\n"
 	"\ttrap - TERM USR1 USR2 HUP INT QUIT\n"
+	"\t[ \"${#slurmount_parent_names[@]}\" = 0 ] || slurmount_check_parents\n"
 	"\texport SLURM_EXPORT_ENV=ALL\n"
 	"\t[ -z \"$SLURM_CPUS_PER_TASK\" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK\n"
 	"\tif ! declare -F module >/dev/null && [ -r /etc/profile ]; then\n"

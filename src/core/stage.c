@@ -9,6 +9,7 @@
 
 #include "err.h"
 #include "shell.h"
+#include "stageinput.h"
 #include "tar.h"
 
 #define SILENCE_MS 60000
@@ -23,7 +24,10 @@ static const char stage_script[] =
 	"rm -rf -- \"$part\" && mkdir -p -- \"$part\" \"$records\" || exit 73\n"
 	"nice tar -xmpf - --no-same-owner -C \"$part\" || exit 74\n"
 	"cd -- \"$part\" || exit 74\n"
-	"nice sha256sum --quiet --strict -c .slurmount/SHA256SUMS >&2 || exit 75\n"
+	"nice sha256sum --quiet --strict -c .slurmount/SHA256SUMS >&2 || exit 75\n";
+
+/* And once the inputs that are on the cluster are in place. */
+static const char final_script[] =
 	"chmod 755 . .slurmount && : > .slurmount/staged || exit 76\n"
 	"mv -T -- \"$part\" \"$workdir\" || exit 76\n";
 
@@ -256,6 +260,8 @@ static int start(struct sender *s, const struct stage_request *request)
 		strbuf_addf(&script, "%s\n", i == 2 ? request->uuid : "");
 	}
 	strbuf_adds(&script, stage_script);
+	stageinput_add(&script, request->inputs, request->input_count);
+	strbuf_adds(&script, final_script);
 	return command_start(&s->command, s->cluster, script.data,
 		clock_in(s->cluster->clock, SILENCE_MS));
 }
@@ -287,10 +293,15 @@ static int finish(struct sender *s, struct strbuf *why)
 	int r = command_finish(&s->command, CHECK_MS, &result);
 	if (r < 0)
 		return r;
-	if (result.status == 0)
-		return 0;
+	strbuf_rtrim(&result.out);
 	strbuf_rtrim(&result.err);
+	if (result.status == 0) {
+		strbuf_add_escaped(why, result.out.data, result.out.len);
+		return 0;
+	}
 	strbuf_add_escaped(why, result.err.data, result.err.len);
+	if (result.status == STAGEINPUT_EXIT)
+		return -ENODATA;
 	return refusal(result.err.data);
 }
 

@@ -23,6 +23,8 @@ struct stage_file {
 	char *path;
 };
 
+struct stage_input;
+
 struct stage_request {
 	const char *uuid;
 	const char *source;     /* local folder with the inputs */
@@ -34,11 +36,14 @@ struct stage_request {
 	const char *const *folders; /* NULL-terminated, below workdir: made for output files */
 	const struct stage_file *files; /* that its template makes or brings */
 	size_t file_count;
+	const struct stage_input *inputs; /* that are on the cluster already: stageinput.h */
+	size_t input_count;
 };
 
 /* Sends and verifies; blocks as long as bytes move, at most 60 s in one silence.  0; or remote.h's
  * errors (repeat later); -EPROTO (no answer: repeat); -ENOSPC, -EDQUOT, -EACCES, -EROFS, -EIO with
- * the cluster's own words in `why`; -ENOENT: an input vanished here. */
+ * the cluster's own words in `why`; -ENODATA: an input cannot be had there, with a sentence; -ENOENT:
+ * an input vanished here.  On success `why` has what is to be noted, if anything. */
 int stage_run(const struct cluster *cluster, const struct stage_request *request,
 	struct strbuf *why);
 

@@ -399,7 +399,7 @@ int store_set_text(struct store *s, struct job *job, enum store_text which, cons
 	r = change_end(s, write_text(s, job->serial, which, text, len));
 	if (r < 0)
 		return r;
-	if (which != STORE_PROGRESS)
+	if (which == STORE_CONFIG || which == STORE_SCRIPT)
 		*(which == STORE_CONFIG ? &job->config_size : &job->script_size) = len;
 	return 0;
 }
@@ -432,6 +432,18 @@ int store_text(struct store *s, const struct job *job, enum store_text which, st
 		strbuf_truncate(ret, before + expected);
 	/* Removed meanwhile. */
 	return r == 0 && ret->len == before ? -ENOENT : r;
+}
+
+int store_chain(struct store *s, uint64_t serial, struct strbuf *ret)
+{
+	WITH_LOCK(&s->lock);
+	sqlite3_stmt *stmt = query(s, READ_TEXT, "ii", (int64_t)serial, (int64_t)STORE_CHAIN);
+	int code = step(s->reader, stmt);
+
+	if (code == SQLITE_ROW)
+		strbuf_add(ret, sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
+	int r = done(s->reader, stmt, code);
+	return r < 0 ? r : code == SQLITE_ROW;
 }
 
 int store_origin(struct store *s, uint64_t serial, char **draft, char **loose, size_t *loose_len)

@@ -14,7 +14,8 @@
 struct store;
 
 /* The numbers stand in the database. */
-enum store_text { STORE_CONFIG, STORE_SCRIPT, STORE_LOG, STORE_PROGRESS };
+enum store_text { STORE_CONFIG, STORE_SCRIPT, STORE_LOG, STORE_PROGRESS,
+	STORE_CHAIN = 8 /* after_print()'s */ };
 
 /* Opens or creates `path`, migrates an older version (PRAGMA user_version); a newer one is refused
  * by name with -ENOTSUP; one that is damaged with -EUCLEAN. */
@@ -43,6 +44,8 @@ int store_set_text(struct store *store, struct job *job, enum store_text which, 
  * job->log_size bytes of it. Any thread. */
 int store_text(struct store *store, const struct job *job, enum store_text which,
 	struct strbuf *ret);
+/* Appends the job's STORE_CHAIN.  1 where there is one, 0 where not, or an error.  Any thread. */
+int store_chain(struct store *store, uint64_t serial, struct strbuf *ret);
 /* Where the bytes of a job's draft came from: a folder's name, or loose names; for finishing a seal
  * that was interrupted.  Strings are the caller's; `*loose` NULL for a folder. */
 int store_origin(struct store *store, uint64_t serial, char **draft, char **loose,

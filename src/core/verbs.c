@@ -139,7 +139,7 @@ static int resubmit(struct engine *e, struct job *job)
 	struct job *now = job_copy(job);
 
 	/* The directory is made anew: config.ini or the script may have changed. */
-	strcpy(now->state, "STAGING");
+	strcpy(now->state, chain_wanted(e, job) ? "WAITING" : "STAGING");
 	now->staged = now->taken = now->cancel_asked = false;
 	job_set(&now->error, "");
 	job_set(&now->reason, "");
@@ -155,7 +155,8 @@ static int resubmit(struct engine *e, struct job *job)
 	r = engine_commit(e, now, "resubmission was asked for");
 	verb_sweep(e);
 	if (r == 0)
-		engine_add_track(e, job->serial)->step = STEP_STAGE;
+		engine_add_track(e, job->serial)->step =
+			chain_add(e, job->serial, true) ? STEP_WAIT : STEP_STAGE;
 	return r;
 }
 
@@ -256,10 +257,13 @@ int verb_remove(struct engine *e, uint64_t serial)
 		return -EBUSY;
 	if (class == JOBSTATE_ACTIVE || (class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")))
 		return -EBUSY;
+	if (chain_needs(e, serial))
+		return -EBUSY;
 	int r = store_remove(e->store, job, *job->workdir ? job->workdir : NULL);
 	if (r < 0)
 		return r;
 	engine_drop_track(e, serial);
+	chain_drop(e, serial);
 	model_remove(e->model, serial);
 	drafts_drop_sealed(e->drafts, job->uuid);
 	verb_sweep(e);

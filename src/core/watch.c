@@ -516,7 +516,7 @@ void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	bool wanted = false;
 
 	for (size_t i = 0; i < e->track_count && !wanted; i++)
-		wanted = e->tracks[i].step != STEP_STAGE;
+		wanted = e->tracks[i].step == STEP_SUBMIT || e->tracks[i].step == STEP_WATCH;
 	if (!wanted || e->syncing || !e->scratch)
 		return;
 	int64_t due_ms = e->sync_ms ? e->sync_ms + e->interval_ms : 0;

@@ -93,7 +93,7 @@ bool fs_job_removable(const struct job *job)
 {
 	enum jobstate_class class = jobstate_class(job->state);
 
-	if (job_keeps(job))
+	if (job->needed || job_keeps(job))
 		return false;
 	return class == JOBSTATE_ENDED || class == JOBSTATE_LOST || !strcmp(job->state, "REJECTED");
 }

@@ -134,6 +134,64 @@ static void expect_record(const char *name, const char *beginning)
 	assert_string_equal(text.data, beginning);
 }
 
+/* A job that waited for `parent`, whose records are as they were written: its exit status. */
+static int after_parent(const char *want)
+{
+	struct script_place place = place_here();
+	AUTO_FREE char *record = path_of(records, "parent");
+	struct script_parent parent = {.name = (char *)"the 'parent'", .record = record, .want = want};
+
+	place.parents = &parent;
+	place.parent_count = 1;
+	prepare(command_spec("echo ran"), &place, NULL);
+	return finish(start("5"));
+}
+
+static void looks_at_its_parents_once_more(void **state)
+{
+	struct strbuf err AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	/* Nothing is known: nothing contradicts. */
+	assert_int_equal(after_parent("ok"), 0);
+	expect_output("ran\n");
+	write_file(records, "parent.start", "job 4\nrestart 0\n");
+	write_file(records, "parent.end", "exit 0\njob 4\nrestart 0\n");
+	assert_int_equal(after_parent("ok"), 0);
+	assert_int_equal(after_parent("any"), 0);
+	assert_int_equal(after_parent("failed"), SCRIPT_EXIT_PARENT);
+	/* Ended well though a signal came: Slurm's word stands, COMPLETED or not. */
+	write_file(records, "parent.end", "exit 0\nsignal TERM\njob 4\n");
+	assert_int_equal(after_parent("ok"), 0);
+	assert_int_equal(after_parent("failed"), 0);
+	write_file(records, "parent.end", "exit 3\njob 4\nrestart 1\n");
+	assert_int_equal(after_parent("failed"), 0);
+	assert_int_equal(after_parent("any"), 0);
+	assert_int_equal(after_parent("ok"), SCRIPT_EXIT_PARENT);
+	expect_output("");
+	read_file(base, "err", &err);
+	assert_non_null(strstr(err.data, "the 'parent', which has ended with exit 3"));
+	/* Of an array one task is enough. */
+	write_file(records, "parent.end", "exit 0\njob 4\n");
+	write_file(records, "parent_7.start", "job 4\n");
+	write_file(records, "parent_7.end", "exit 1\njob 4\n");
+	assert_int_equal(after_parent("ok"), SCRIPT_EXIT_PARENT);
+	assert_int_equal(after_parent("failed"), 0);
+}
+
+static void a_parent_that_runs_again_ends_it(void **state)
+{
+	struct strbuf err AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	write_file(records, "parent.start", "job 4\nrestart 1\n");
+	assert_int_equal(after_parent("ok"), SCRIPT_EXIT_PARENT);
+	read_file(base, "err", &err);
+	assert_non_null(strstr(err.data, "which runs again"));
+	expect_record(UUID ".end", "exit 118\n");
+	assert_int_equal(after_parent("any"), 0);
+}
+
 static void directives_stand_first(void **state)
 {
 	struct jobspec *spec;
@@ -417,6 +475,8 @@ static int remove_base(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RUN(looks_at_its_parents_once_more),
+		RUN(a_parent_that_runs_again_ends_it),
 		RUN(directives_stand_first),
 		RUN(what_was_asked_for_must_be_there),
 		RUN(refuses_what_could_steer),
