@@ -58,6 +58,9 @@ static const struct {
 	int code;
 	const char *what, *why, *remedy;
 } codes[] = {
+	{118, "The job ended before its command ran: a job that it waited for is not what it was then "
+		"(exit code 118).", "that one was requeued, or has ended otherwise since; the end of stderr "
+		"names it.", "when that job has ended as [job] after asks, drop this one again."},
 	{120, "The job ended before its command ran: another job holds its directory (exit code 120).",
 		"Slurm had this job twice; the other one goes on.", "nothing."},
 	{121, "The job ended before its command ran: it could not use its directory (exit code 121).",
