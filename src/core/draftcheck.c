@@ -104,10 +104,10 @@ static bool input_exists(void *arg, const char *path)
 	return exists(arg, path);
 }
 
-static void check_namd(struct checker *c, const char *path)
+static void check_input(struct checker *c, const char *program, const char *path)
 {
 	struct draftinputs_request request = {.folder = c->request->folder, .path = path, .arg = c,
-		.exists = input_exists, .need = need_input};
+		.program = program, .values = &c->ret->values, .exists = input_exists, .need = need_input};
 
 	if (!draftinputs_check(&request, &c->notes))
 		c->named = false;
@@ -119,9 +119,9 @@ static int need_variable(void *arg, const char *variable, const char *path)
 
 	c->named = true;
 	need(c, path, "[%s] %s", c->ret->spec->template_name, variable);
-	if (strncmp(c->ret->spec->template_name, "namd", 4) == 0 &&
-		strcmp(variable, "configuration") == 0)
-		check_namd(c, path);
+	const struct template_variable *v = template_variable(c->template, variable);
+	if (v && v->reads)
+		check_input(c, v->reads, path);
 	return 0;
 }
 

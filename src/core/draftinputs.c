@@ -4,8 +4,9 @@
 
 #include "draftcheck.h"
 #include "err.h"
+#include "gromacstop.h"
 #include "inputfiles.h"
-#include "jobspec.h"
+#include "lammpsconf.h"
 #include "namdconf.h"
 
 #define INPUT_MAX (8u << 20)
@@ -16,10 +17,18 @@ struct checker {
 	bool complete;
 };
 
-/* A path as the input writes it, within the draft; NULL: it leads out of it. */
+bool draftinputs_knows(const char *program)
+{
+	return strcmp(program, "namd") == 0 || strcmp(program, "lammps") == 0 ||
+		strcmp(program, "gromacs") == 0;
+}
+
+/* A path as the input writes it, within the draft; NULL: it leads out of it.  NAMD goes to its
+ * configuration's folder first; the others stay where the job runs. */
 static char *in_draft(const struct checker *c, const char *path)
 {
-	const char *slash = strrchr(c->request->path, '/');
+	const char *slash = strcmp(c->request->program, "namd") == 0 ?
+		strrchr(c->request->path, '/') : NULL;
 	AUTO_FREE char *joined = xasprintf("%.*s%s",
 		slash ? (int)(slash + 1 - c->request->path) : 0, c->request->path, path);
 
@@ -72,16 +81,37 @@ static void check_file(struct checker *c, const struct inputfile *f)
 	}
 }
 
+static int scan(struct checker *c, const struct strbuf *text, struct inputfiles *files)
+{
+	const struct draftinputs_request *r = c->request;
+	struct inputfiles_reader reader = {.arg = c, .read = read_input, .exists = input_exists};
+	const struct jobspec_pair *pair;
+
+	if (strcmp(r->program, "lammps") == 0) {
+		pair = jobspec_pairs_find(r->values, "variables");
+		return lammpsconf_scan(r->path, text->data, text->len, pair ? pair->value : NULL, &reader,
+			files);
+	}
+	if (strcmp(r->program, "gromacs") == 0) {
+		struct strbuf mdp AUTO_STRBUF = STRBUF_INIT;
+
+		pair = jobspec_pairs_find(r->values, "mdp");
+		bool known = pair && *pair->value && read_input(c, pair->value, &mdp) == 0;
+		return gromacstop_scan(r->path, text->data, text->len, known ? mdp.data : NULL, &reader,
+			files);
+	}
+	return namdconf_scan(r->path, text->data, text->len, &reader, files);
+}
+
 bool draftinputs_check(const struct draftinputs_request *request, struct strbuf *notes)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 	struct checker c = {.request = request, .notes = notes, .complete = true};
-	struct inputfiles_reader reader = {.arg = &c, .read = read_input, .exists = input_exists};
 	struct inputfiles files = {0};
 
 	if (draftcheck_read(request->folder, request->path, INPUT_MAX, &text) < 0)
 		return true;
-	if (namdconf_scan(request->path, text.data, text.len, &reader, &files) < 0) {
+	if (scan(&c, &text, &files) < 0) {
 		c.complete = false;
 		strbuf_addf(notes, "note: %s: it is too long or has no end to be followed; see that all "
 			"its files are there\n", request->path);

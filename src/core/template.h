@@ -51,6 +51,7 @@ struct template_variable {
 	char *help;     /* NULL: none */
 	char *fallback; /* the default in canonical form, or NULL */
 	char **choices; /* NULL-terminated, for TEMPLATE_CHOICE */
+	char *reads;    /* TEMPLATE_FILE: the program whose input it is (draftinputs.h), or NULL */
 	enum template_type type;
 	bool required;
 	bool has_default;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "draftcheck.h"
+#include "draftinputs.h"
 #include "err.h"
 #include "ini.h"
 
@@ -30,10 +31,11 @@ enum property {
 	PROPERTY_CHOICES,
 	PROPERTY_MINIMUM,
 	PROPERTY_MAXIMUM,
+	PROPERTY_READS,
 	PROPERTY_COUNT,
 };
 static const char *const property_names[PROPERTY_COUNT] = {"type", "unit", "help", "default",
-	"required", "multiple", "choices", "minimum", "maximum"};
+	"required", "multiple", "choices", "minimum", "maximum", "reads"};
 
 struct raw {
 	char *values[PROPERTY_COUNT];
@@ -53,6 +55,7 @@ static void free_variable(struct template_variable *v)
 	free(v->unit);
 	free(v->help);
 	free(v->fallback);
+	free(v->reads);
 	for (char **c = v->choices; c && *c; c++)
 		free(*c);
 	free(v->choices);
@@ -140,7 +143,7 @@ static void take_property(struct loader *l, const char *section, const char *key
 		i++;
 	if (i == PROPERTY_COUNT) {
 		problem(l, line, section, "%s: not a part of a template; allowed: type, unit, help, "
-			"default, required, multiple, choices, minimum, maximum", key);
+			"default, required, multiple, choices, minimum, maximum, reads", key);
 	} else if (raw->values[i]) {
 		problem(l, line, section, "%s: it is there twice, first in line %d", key, raw->lines[i]);
 	} else {
@@ -268,6 +271,10 @@ static void finish_variable(struct loader *l, struct template_variable *v, struc
 	v->help = STEAL(raw->values[PROPERTY_HELP]);
 	if (v->multiple && v->type != TEMPLATE_FILE)
 		problem(l, raw->lines[PROPERTY_MULTIPLE], v->name, "multiple: only a file can be several");
+	v->reads = STEAL(raw->values[PROPERTY_READS]);
+	if (v->reads && (v->type != TEMPLATE_FILE || !draftinputs_knows(v->reads)))
+		problem(l, raw->lines[PROPERTY_READS], v->name, "reads: only a file has it; allowed: namd, "
+			"lammps, gromacs");
 	if (v->has_minimum && v->has_maximum && v->minimum > v->maximum)
 		problem(l, raw->lines[PROPERTY_MAXIMUM], v->name, "maximum is less than minimum");
 	if (v->required && raw->values[PROPERTY_DEFAULT])

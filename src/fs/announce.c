@@ -6,13 +6,12 @@
  *   a job's file changed      its modification time is set: MODIFY
  *   its directory changed     both times are set: ATTRIB
  *   a job came into being     mkdir jobs/NAME: CREATE
- *   its output's links did    symlink jobs/NAME/stdout: CREATE
  *   a draft became a job      rmdir jobs/new/NAME, or unlink for a loose file: DELETE
  *
  * What a user does (mv jobs/new/X jobs/X, rmdir jobs/X) the kernel itself announces.
  *
- * What is made must have a name that is not there, what is removed one that is; so before these calls
- * the kernel forgets the name, and the thread's own look-up is answered as the call needs it.  The directory
+ * A mkdir needs a name that is not there, a rmdir one that is; so before each of the two the kernel
+ * forgets the name, and the thread's own look-up is answered as the call needs it.  The directory
  * that it removes is a ghost with an inode of its own, used once: the kernel declares a removed
  * directory's inode dead, and the draft's is the job's.  The kernel holds jobs/new locked from that
  * look-up to the answer, so a draft of that name either is there before, and is seen, or comes after.
@@ -49,7 +48,7 @@
 
 #define PARTS (PART_FILE + JOB_FILE_COUNT) /* the directory and its files */
 
-enum { SAY_CHANGED, SAY_NEW, SAY_LINKS, SAY_GONE };
+enum { SAY_CHANGED, SAY_NEW, SAY_GONE };
 
 /* What the kernel has of a job, and what of that is to be announced. */
 struct known {
@@ -87,7 +86,6 @@ struct announcer {
 	bool stopping;              /* lock */
 	/* The call that is under way, which only its own thread's requests ask for. */
 	int what;                   /* lock */
-	fuse_ino_t parent;          /* lock; of that entry */
 	const char *name;           /* lock; of an entry that is made or removed, else NULL */
 	fuse_ino_t ghost;           /* lock; SAY_GONE */
 	bool directory;             /* lock; SAY_GONE */
@@ -245,19 +243,6 @@ void announcer_new_job(struct announcer *a, uint64_t serial)
 		queue(a, (struct call){.what = SAY_NEW, .serial = serial});
 }
 
-void announcer_links(struct announcer *a, uint64_t serial)
-{
-	bool listed = false;
-
-	WITH_LOCK(&a->lock);
-	struct known *k = a->slot_count ? *find(a, serial) : NULL;
-	/* A listing gives out the files, too. */
-	for (unsigned i = PART_FILE; k && i < PARTS; i++)
-		listed |= k->lookups[i] > 0;
-	if (listed && !a->stopping)
-		queue(a, (struct call){.what = SAY_LINKS, .serial = serial});
-}
-
 void announcer_gone_draft(struct announcer *a, const char *name, uint64_t serial)
 {
 	WITH_LOCK(&a->lock);
@@ -284,11 +269,10 @@ static bool is_ours(const struct fs *fs, fuse_req_t req)
 }
 
 /* Whether the call under way is of that kind and name; its ghost. */
-static bool is_call(struct announcer *a, int what, fuse_ino_t parent, const char *name,
-	struct fuse_entry_param *ghost)
+static bool is_call(struct announcer *a, int what, const char *name, struct fuse_entry_param *ghost)
 {
 	WITH_LOCK(&a->lock);
-	if (a->what != what || a->parent != parent || !a->name || strcmp(a->name, name) != 0)
+	if (a->what != what || !a->name || strcmp(a->name, name) != 0)
 		return false;
 	if (ghost) {
 		struct stat attr;
@@ -316,12 +300,12 @@ bool announcer_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!is_ours(fs, req))
 		return false;
-	if (is_call(fs->announcer, SAY_NEW, parent, name, NULL) ||
-		is_call(fs->announcer, SAY_LINKS, parent, name, NULL)) {
+	if (parent == FIXED_JOBS && is_call(fs->announcer, SAY_NEW, name, NULL)) {
 		fuse_reply_err(req, ENOENT);
 		return true;
 	}
-	if (is_call(fs->announcer, SAY_GONE, parent, name, &ghost) && !is_in_new(fs, name)) {
+	if (parent == FIXED_NEW && is_call(fs->announcer, SAY_GONE, name, &ghost) &&
+		!is_in_new(fs, name)) {
 		fuse_reply_entry(req, &ghost);
 		return true;
 	}
@@ -334,25 +318,12 @@ bool announcer_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!is_ours(fs, req))
 		return false;
-	AUTO_JOB struct job *job = is_call(fs->announcer, SAY_NEW, parent, name, NULL)
+	AUTO_JOB struct job *job = parent == FIXED_JOBS &&
+			is_call(fs->announcer, SAY_NEW, name, NULL)
 		? model_shown_by_name(fs->model, name)
 		: NULL;
 	if (job)
 		jobdir_reply_entry(req, job);
-	else
-		fuse_reply_err(req, EPERM);
-	return true;
-}
-
-bool announcer_symlink(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	struct fs *fs = fuse_req_userdata(req);
-
-	if (!is_ours(fs, req))
-		return false;
-	/* The answer is what a look-up finds. */
-	if (is_call(fs->announcer, SAY_LINKS, parent, name, NULL))
-		job_ops.lookup(req, parent, name);
 	else
 		fuse_reply_err(req, EPERM);
 	return true;
@@ -364,7 +335,8 @@ bool announcer_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!is_ours(fs, req))
 		return false;
-	bool gone = is_call(fs->announcer, SAY_GONE, parent, name, NULL) && !is_in_new(fs, name);
+	bool gone = parent == FIXED_NEW && is_call(fs->announcer, SAY_GONE, name, NULL) &&
+		!is_in_new(fs, name);
 	fuse_reply_err(req, gone ? 0 : EPERM);
 	return true;
 }
@@ -468,20 +440,13 @@ static void say_job_changed(struct announcer *a, uint64_t serial)
 }
 
 /* What the thread's requests are answered by from now on; `name` NULL: nothing special. */
-static void begin(struct announcer *a, int what, fuse_ino_t parent, const char *name,
-	bool directory)
+static void begin(struct announcer *a, int what, const char *name, bool directory)
 {
 	WITH_LOCK(&a->lock);
 	a->what = what;
-	a->parent = parent;
 	a->name = name;
 	a->directory = directory;
 	a->ghost = GHOST_NODE | ++a->ghosts;
-}
-
-static void end(struct announcer *a)
-{
-	begin(a, SAY_CHANGED, 0, NULL, false);
 }
 
 static void forget_name(struct announcer *a, fuse_ino_t parent, const char *name)
@@ -499,43 +464,14 @@ static void say_new(struct announcer *a, const struct call *call)
 	if (root < 0)
 		return;
 	AUTO_FREE char *path = xasprintf("jobs/%s", job->name);
-	begin(a, SAY_NEW, FIXED_JOBS, job->name, true);
+	begin(a, SAY_NEW, job->name, true);
 	/* Others may look the name up between the two. */
 	for (int i = 0; i < TRIES; i++) {
 		forget_name(a, FIXED_JOBS, job->name);
 		if (mkdirat(root, path, 0755) == 0 || errno != EEXIST)
 			break;
 	}
-	end(a);
-}
-
-static void say_link(struct announcer *a, const struct job *job, const char *name)
-{
-	fuse_ino_t parent = fs_job_ino(job->serial, PART_DIR);
-	AUTO_FREE char *path = xasprintf("jobs/%s/%s", job->name, name);
-
-	if (!pace(a))
-		return;
-	int root AUTO_CLOSE = open_root(a);
-	if (root < 0)
-		return;
-	begin(a, SAY_LINKS, parent, name, false);
-	for (int i = 0; i < TRIES; i++) {
-		forget_name(a, parent, name);
-		if (symlinkat("work", root, path) == 0 || errno != EEXIST)
-			break;
-	}
-	end(a);
-}
-
-static void say_links(struct announcer *a, const struct call *call)
-{
-	AUTO_JOB struct job *job = model_shown(a->fs->model, call->serial);
-
-	if (job) {
-		say_link(a, job, "stdout");
-		say_link(a, job, "stderr");
-	}
+	begin(a, SAY_CHANGED, NULL, false);
 }
 
 static void say_gone(struct announcer *a, const struct call *call)
@@ -546,18 +482,16 @@ static void say_gone(struct announcer *a, const struct call *call)
 	if (root < 0 || is_in_new(a->fs, call->name))
 		return;
 	AUTO_FREE char *path = xasprintf("jobs/new/%s", call->name);
-	begin(a, SAY_GONE, FIXED_NEW, call->name, call->serial != 0);
+	begin(a, SAY_GONE, call->name, call->serial != 0);
 	forget_name(a, FIXED_NEW, call->name);
 	unlinkat(root, path, call->serial ? AT_REMOVEDIR : 0);
-	end(a);
+	begin(a, SAY_CHANGED, NULL, false);
 }
 
 static void say(struct announcer *a, const struct call *call)
 {
 	if (call->what == SAY_NEW)
 		say_new(a, call);
-	else if (call->what == SAY_LINKS)
-		say_links(a, call);
 	else if (call->what == SAY_GONE)
 		say_gone(a, call);
 	else if (call->serial)

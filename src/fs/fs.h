@@ -263,8 +263,6 @@ void announcer_changed(struct announcer *announcer, uint64_t serial, unsigned fi
 	bool directory);
 /* A job that no rename made. */
 void announcer_new_job(struct announcer *announcer, uint64_t serial);
-/* Where a job's output goes is known now. */
-void announcer_links(struct announcer *announcer, uint64_t serial);
 /* A draft has become a job by itself: its directory, or (serial 0) one of its loose files. */
 void announcer_gone_draft(struct announcer *announcer, const char *name, uint64_t serial);
 /* A line was added to events. */
@@ -272,7 +270,6 @@ void announcer_events(struct announcer *announcer);
 /* For session.c, before each of these: true where the request was the announcer's own, and has been
  * answered. */
 bool announcer_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-bool announcer_symlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announcer_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announcer_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announcer_setattr(fuse_req_t req, fuse_ino_t ino);

@@ -195,8 +195,6 @@ static void tell_job(struct notifier *n, const struct news *news)
 		waits_look(n->fs->waits);
 	if (now && fresh && !now->by_rename)
 		announcer_new_job(n->fs->announcer, serial);
-	if (before && now && !*before->stdout_path && *now->stdout_path)
-		announcer_links(n->fs->announcer, serial);
 	if (now && (changed || state))
 		announcer_changed(n->fs->announcer, serial, changed, state);
 }

@@ -118,8 +118,7 @@ static void session_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void session_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
-	if (!announcer_symlink(req, parent, name))
-		ROUTE(parent, symlink, EPERM, req, link, parent, name);
+	ROUTE(parent, symlink, EPERM, req, link, parent, name);
 }
 
 /* Only drafts and templates move; anything else is refused, and never as EXDEV: mv would copy and delete. */
