@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "childproc.h"
 #include "clock.h"
@@ -134,9 +135,11 @@ static void take_away(const char *path)
 
 char *state_mountpoint(const char *given, struct strbuf *why)
 {
+	struct statfs fs;
 	struct stat st;
 
-	for (int i = 0; stat(given, &st) && errno == ENOTCONN && i < 8; i++) {
+	/* stat() may be answered from what the kernel kept of a dead mount, statfs() never is. */
+	for (int i = 0; statfs(given, &fs) && errno == ENOTCONN && i < 8; i++) {
 		AUTO_FREE char *path = resolve_parent(given);
 
 		if (path)

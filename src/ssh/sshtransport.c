@@ -17,6 +17,8 @@
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 300000
 #define STEADY_MS 60000 /* a connection that held this long makes the pauses short again */
+/* A server that lets us in is there: only the line is bad, and its user waits. */
+#define PAUSE_FLAPPING_MS 8000
 #define RETRY_MS 30000  /* for one automatic attempt */
 
 static int64_t now_ms(void)
@@ -422,6 +424,8 @@ static void *thread_main(void *arg)
 		end = serve(t);
 		if (now_ms() - t->online_since > STEADY_MS)
 			t->pause_ms = 0;
+		else if (t->pause_ms > PAUSE_FLAPPING_MS)
+			t->pause_ms = PAUSE_FLAPPING_MS;
 		judge(t, -ENOTCONN, end);
 		tear_down(t);
 	}
