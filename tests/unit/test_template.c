@@ -221,6 +221,8 @@ static void a_broken_template_is_refused(void **state)
 		"less");
 	is_refused("[a]\ntype = integer\nminimum = low\n", uses, "template.ini:3: [a] minimum: it is no "
 		"number");
+	is_refused("[a]\ntype = file\nreads = nmad\n", uses, "template.ini:3: [a] reads: only");
+	is_refused("[a]\ntype = text\nreads = namd\n", uses, "template.ini:3: [a] reads: only");
 	is_refused("[a]\ntype = text\nminimum = 1\n", uses, "template.ini:3: [a] minimum: only");
 	is_refused("[a]\ntype = integer\nmaximum = 4\ndefault = 5\n", uses, "template.ini:4: [a] default: "
 		"\"5\" is not allowed; it takes a whole number, at most 4\n");
