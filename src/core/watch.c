@@ -143,7 +143,19 @@ static bool fits(const struct cycle *c, const struct sight *s, const struct slur
 		(!r->submit_s || r->submit_s >= s->created_s - 86400);
 }
 
-static void count(struct tally *t, const char *word)
+/* How many tasks a record stands for: those that wait are one line of the queue. */
+static size_t tasks_of(const struct slurm_record *r)
+{
+	struct span tasks = r->tasks;
+	struct slurm_range range;
+	size_t n = 0;
+
+	while (slurm_tasks_next(&tasks, &range) == 1)
+		n += (range.last - range.first) / (range.step ? range.step : 1) + 1;
+	return n ? n : 1;
+}
+
+static void count(struct tally *t, const char *word, size_t tasks)
 {
 	size_t i = 0;
 
@@ -155,7 +167,7 @@ static void count(struct tally *t, const char *word)
 		strcpy(t->words[i], word);
 		t->counts[t->n++] = (struct jobstate_count){.word = t->words[i]};
 	}
-	t->counts[i].count++;
+	t->counts[i].count += tasks;
 }
 
 /* The job's word by its tasks; an array has no exit code of its own. */
@@ -209,7 +221,7 @@ static void see_queued(void *arg, const struct slurm_record *r)
 	if (!s || !fits(c, s, r))
 		return;
 	s->queued = true;
-	count(&s->in_queue, r->state);
+	count(&s->in_queue, r->state, tasks_of(r));
 	take_record(s, r);
 }
 
@@ -225,7 +237,7 @@ static void see_accounted(void *arg, const struct slurm_record *r)
 		s->late = true;
 		return;
 	}
-	count(&s->in_accounts, r->state);
+	count(&s->in_accounts, r->state, tasks_of(r));
 	s->accounted = true;
 	take_record(s, r);
 }
