@@ -150,8 +150,11 @@ static void check_template(struct checker *c)
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 
 	d->template_stamp = template_stamp(d->spec->template_name, own);
-	int r = c->request->template ? template_load(c->request->template, &c->template, &why) :
-		template_find(d->spec->template_name, own, &c->template, &why);
+	AUTO_FREE char *kept = c->request->kept && jobspec_check_name(d->spec->template_name) == 0 ?
+		xasprintf("%s/%s", c->request->kept, d->spec->template_name) : NULL;
+	int r = kept ? template_load(kept, &c->template, &why) : -ENOENT;
+	if (r == -ENOENT)
+		r = template_find(d->spec->template_name, own, &c->template, &why);
 	if (r < 0) {
 		c->wrong = true;
 		strbuf_addf(&d->problems, "config.ini:%d: template: %s%s", d->spec->template_line,

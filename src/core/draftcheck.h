@@ -27,7 +27,7 @@ struct draftcheck_request {
 	const char *name;   /* the folder's, or NULL for the loose files */
 	const struct profile *profile;
 	const char *held;   /* why it must not be submitted by itself, a sentence, or NULL */
-	const char *template; /* the folder to load the template from, or NULL: template_find() */
+	const char *kept;   /* a folder of templates that come before all others, or NULL */
 };
 
 struct draftcheck {

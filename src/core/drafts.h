@@ -58,6 +58,7 @@ struct sealed_draft {
 	size_t config_len;
 	struct jobspec *spec; /* checked, with the user's script's options and the profile's defaults */
 	char *body_line;      /* interpreter of a user's script, or NULL */
+	char *template;       /* the folder of its template, or NULL */
 	bool forced;           /* by a rename, which the kernel knows of */
 	struct strbuf left_out; /* names of droppings that are no part of the job, a line each */
 };
@@ -77,7 +78,9 @@ int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *draf
 void sealed_draft_free(struct sealed_draft *sealed);
 /* "SPOOL/sealed/UUID", the caller's to free. */
 char *drafts_sealed_path(struct drafts *drafts, const char *uuid);
-/* Deletes SPOOL/sealed/UUID. */
+/* Deletes the copy of the job's template, SPOOL/sealed/UUID.template: it is to be as it is now. */
+int drafts_drop_template(struct drafts *drafts, const char *uuid);
+/* Deletes SPOOL/sealed/UUID, and the copy of its template. */
 int drafts_drop_sealed(struct drafts *drafts, const char *uuid);
 
 /* ---- what drafts/NAME/ shows ---- */

@@ -11,6 +11,7 @@
 #include "drafttree.h"
 #include "err.h"
 #include "log.h"
+#include "template.h"
 
 void sealed_draft_free(struct sealed_draft *sealed)
 {
@@ -21,6 +22,7 @@ void sealed_draft_free(struct sealed_draft *sealed)
 	free(sealed->suggested_name);
 	free(sealed->config);
 	free(sealed->body_line);
+	free(sealed->template);
 	jobspec_free(sealed->spec);
 	strbuf_release(&sealed->left_out);
 	free(sealed);
@@ -93,6 +95,8 @@ static struct sealed_draft *make_sealed(uint64_t serial, const char *name, bool 
 	/* Not in the initializer, whose order is open: stealing ends the length. */
 	sealed->config = strbuf_steal(&check->config);
 	check->left_out = STRBUF_INIT;
+	if (check->template)
+		sealed->template = xstrdup(check->template->folder);
 	sealed->suggested_name = xstrdup(sealed->spec->name ? sealed->spec->name :
 		name ? name : "job");
 	if (!name) {
@@ -222,10 +226,22 @@ static void names_are_stale(struct drafts *drafts, const struct sealed_draft *se
 				xstrdup(entry->d_name));
 }
 
+/* Without the copy, the job takes the template as it is when it is staged. */
+static void keep_template(struct drafts *drafts, const struct sealed_draft *sealed,
+	const char *uuid)
+{
+	AUTO_FREE char *to = xasprintf("%s/sealed/%s.template", drafts->config.spool, uuid);
+	int r = sealed->template ? template_keep(sealed->template, to) : 0;
+
+	if (r < 0)
+		log_warning("%s: no copy of it could be made: %s", sealed->template, strerror(-r));
+}
+
 int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid)
 {
 	struct stale_walk walk = {drafts, sealed->serial};
 
+	keep_template(drafts, sealed, uuid);
 	int r = move_bytes(drafts, uuid, sealed->draft, sealed->loose, sealed->loose_len);
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, sealed->serial);
@@ -263,8 +279,17 @@ int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *draf
 	return r;
 }
 
+int drafts_drop_template(struct drafts *drafts, const char *uuid)
+{
+	AUTO_FREE char *name = xasprintf("%s.template", uuid);
+	int r = tree_delete(drafts->sealed_fd, name);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 int drafts_drop_sealed(struct drafts *drafts, const char *uuid)
 {
+	drafts_drop_template(drafts, uuid);
 	AUTO_FREE char *drop = xasprintf("%s.drop", uuid);
 
 	/* What is half deleted must not pass for a job's files after a crash. */

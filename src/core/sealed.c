@@ -53,7 +53,9 @@ int sealed_read(const char *source, const struct profile *profile, struct sealed
 		strbuf_addf(why, "The inputs are not in the spool any more: %s\n", strerror(errno));
 		return -errno;
 	}
-	struct draftcheck_request request = {.folder = folder, .name = "job", .profile = profile};
+	AUTO_FREE char *kept = xasprintf("%s.template", source);
+	struct draftcheck_request request = {.folder = folder, .name = "job", .profile = profile,
+		.kept = kept};
 	draftcheck_run(&request, &check);
 	int r = check.verdict == DRAFT_INVALID ? -EINVAL :
 		check.verdict == DRAFT_INCOMPLETE ? -ENOENT : 0;

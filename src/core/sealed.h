@@ -16,7 +16,7 @@ struct sealed_request {
 	size_t file_count;
 };
 
-/* Reads the request from the local folder `source`, with the profile's defaults, by the same rules as
+/* Reads the request from the local folder `source`, its template from `source`.template/ where that is, with the profile's defaults, by the same rules as
  * while it was a draft.  0, or -EINVAL or -ENOENT and the like with lines in `why`.  `ret` is released
  * by the caller in any case.  Blocks on local disk only. */
 int sealed_read(const char *source, const struct profile *profile, struct sealed_request *ret,

@@ -104,6 +104,10 @@ int template_find(const char *name, const char *own, struct template **ret, stru
 /* A number that becomes another one when anything of the template changes, or another comes first. */
 uint64_t template_stamp(const char *name, const char *own);
 
+/* Copies the template in `folder` into `parent`, which is made, durably, and complete or not under
+ * its name (template_keep.c).  0 or a negative errno. */
+int template_keep(const char *folder, const char *parent);
+
 /* ---- values (template.c); pure ---- */
 
 /* Checks what config.ini gives, `given` (its section named like the template), and appends to

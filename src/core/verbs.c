@@ -138,7 +138,8 @@ static int resubmit(struct engine *e, struct job *job)
 {
 	struct job *now = job_copy(job);
 
-	/* The directory is made anew: config.ini or the script may have changed. */
+	/* The directory is made anew: config.ini, the script or the template may have changed. */
+	drafts_drop_template(e->drafts, job->uuid);
 	strcpy(now->state, chain_wanted(e, job) ? "WAITING" : "STAGING");
 	now->staged = now->taken = now->cancel_asked = false;
 	job_set(&now->error, "");
