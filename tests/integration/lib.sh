@@ -63,6 +63,12 @@ make_job() {
     } > "$folder/config.ini"
 }
 
+# submit_draft NAME: by mv, unless a slow machine let the settling time pass before.
+submit_draft() {
+    mv "$MNT/jobs/new/$1" "$MNT/jobs/$1" 2> /dev/null || until_true 10 test -d "$MNT/jobs/$1" ||
+        fail "$1 was not submitted: $(cat "$MNT/drafts/$1/problems")"
+}
+
 # How many records Slurm has of a job, by its work directory: earlier tests used the same name.
 slurm_count() {
     local folder
