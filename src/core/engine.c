@@ -95,6 +95,7 @@ static void *engine_thread(void *arg)
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
 		progress_tick(e, now_ms, &next_ms);
+		keep_tick(e, now_ms, &next_ms);
 	}
 	intake_end(e);
 	return NULL;
@@ -221,6 +222,7 @@ static void take_up(void *arg, struct job *job)
 		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT :
 			strcmp(job->state, "WAITING") ? STEP_STAGE : STEP_WAIT;
 	}
+	keep_take_up(e, job);
 	model_publish(e->model, job);
 }
 
@@ -309,6 +311,8 @@ void engine_free(struct engine *e)
 	free(e->tracks);
 	free(e->scratch);
 	free(e->records);
+	free(e->project);
+	keep_free(e->keeper);
 	free(e->user);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);

@@ -83,6 +83,8 @@ struct engine {
 	char *scratch;             /* absolute, on the cluster; NULL until it was asked */
 	char *records;
 	char *user;                /* the login name there */
+	char *project;             /* as scratch; NULL where the profile names none */
+	struct keeper *keeper;     /* keep.c's own */
 
 	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
@@ -142,6 +144,14 @@ void verb_note(struct job *now, const char *note, ...) __attribute__((format(pri
 int slurmverb_hold(struct engine *e, struct job *job);
 int slurmverb_release(struct engine *e, struct job *job);
 int slurmverb_requeue(struct engine *e, struct job *job);
+/* keep.c: results from scratch to project.  keep_job_ended() changes `now`, which is committed next. */
+void keep_take_up(struct engine *e, const struct job *job);
+void keep_job_ended(struct engine *e, struct job *now);
+int keep_retrieve(struct engine *e, struct job *job);
+int keep_discard(struct engine *e, struct job *job);
+void keep_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* NULL is fine. */
+void keep_free(struct keeper *keeper);
 /* probe.c: what the cluster is like. */
 void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* watch.c: states. */

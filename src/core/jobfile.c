@@ -70,6 +70,8 @@ static void render_info(const struct job *job, struct strbuf *b)
 	add_time(b, "created", job->created_ns);
 	add_time(b, "submitted", job->submitted_ns);
 	add_line(b, "workdir", job->workdir);
+	add_line(b, "project_dir", job->project_dir);
+	add_line(b, "results", job->results);
 	add_line(b, "stdout", job->stdout_path);
 	add_line(b, "stderr", job->stderr_path);
 	add_line(b, "uuid", job->uuid);
@@ -78,6 +80,11 @@ static void render_info(const struct job *job, struct strbuf *b)
 static void render_ctl(const struct job *job, struct strbuf *b)
 {
 	unsigned verbs = jobstate_verbs_listed(job->state, job->reason);
+
+	if (!*job->project_dir || !*job->slurm_id)
+		verbs &= ~(unsigned)JOBSTATE_VERB_RETRIEVE;
+	if (!job_keeps(job))
+		verbs &= ~(unsigned)JOBSTATE_VERB_DISCARD;
 
 	for (unsigned i = 0; jobstate_verb_name(i); i++)
 		if (verbs & 1u << i)

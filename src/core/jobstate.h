@@ -31,7 +31,8 @@ enum jobstate_verb {
 
 /* The verbs that verbs.c acts on; the others are named, and never listed as possible. */
 #define JOBSTATE_VERBS_DONE (JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RESUBMIT | \
-	JOBSTATE_VERB_HOLD | JOBSTATE_VERB_RELEASE | JOBSTATE_VERB_REQUEUE)
+	JOBSTATE_VERB_HOLD | JOBSTATE_VERB_RELEASE | JOBSTATE_VERB_REQUEUE | JOBSTATE_VERB_RETRIEVE | \
+	JOBSTATE_VERB_DISCARD)
 
 enum jobstate_class jobstate_class(const char *word);
 /* The words of the table, numbered from 0; a word that is not in it has the number of their count. */

@@ -236,6 +236,9 @@ static void start_staging(struct engine *e, struct track *track)
 	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
 	AUTO_FREE char *workdir = new_workdir(e, now);
 	job_set(&now->workdir, workdir);
+	AUTO_FREE char *project = e->project ? xasprintf("%s%s", e->project, strrchr(workdir, '/')) :
+		NULL;
+	job_set(&now->project_dir, project);
 	job_set(&now->records, e->records);
 	int r = sealed_read(source, e->profile, &request, &why);
 	if (r == 0)

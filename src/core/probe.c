@@ -58,6 +58,11 @@ static void write_script(struct engine *e, struct strbuf *b)
 	strbuf_adds(b, "\nmkdir -p -- \"$scratch/.slurmount/records\" \"$scratch/.slurmount/staging\""
 		       " || exit 1\n"
 		       "cd -- \"$scratch\" && pwd -P && id -un && echo \"$missing\"\n");
+	if (e->profile->project) {
+		strbuf_adds(b, "echo ");
+		add_path_word(b, e->profile->project);
+		strbuf_addc(b, '\n');
+	}
 }
 
 /* The next line of `*at`, cut off in place. */
@@ -70,12 +75,20 @@ static void learn(struct engine *e, struct probe *probe)
 {
 	char *at = probe->answer.out.data;
 	char *scratch = next_line(&at), *user = next_line(&at), *missing = next_line(&at);
+	char *project = e->profile->project ? next_line(&at) : NULL;
 
 	if (!user || *scratch != '/') {
 		snprintf(e->connection.problem, sizeof(e->connection.problem),
 			"the scratch folder is no absolute path: %s", scratch);
 		return;
 	}
+	if (e->profile->project && (!project || *project != '/')) {
+		snprintf(e->connection.problem, sizeof(e->connection.problem),
+			"the project folder is no absolute path: %s", project ? project : "");
+		return;
+	}
+	free(e->project);
+	e->project = project ? xstrdup(project) : NULL;
 	free(e->scratch);
 	free(e->records);
 	free(e->user);

@@ -194,6 +194,8 @@ static const struct {
 	{"hold", JOBSTATE_VERB_HOLD, slurmverb_hold},
 	{"release", JOBSTATE_VERB_RELEASE, slurmverb_release},
 	{"requeue", JOBSTATE_VERB_REQUEUE, slurmverb_requeue},
+	{"retrieve", JOBSTATE_VERB_RETRIEVE, keep_retrieve},
+	{"discard", JOBSTATE_VERB_DISCARD, keep_discard},
 };
 
 int verb_run(struct engine *e, uint64_t serial, const char *verb)
@@ -253,6 +255,8 @@ int verb_remove(struct engine *e, uint64_t serial)
 		return -ENOENT;
 	enum jobstate_class class = jobstate_class(job->state);
 	struct track *track = engine_track(e, serial);
+	if (job_keeps(job))
+		return -EBUSY;
 	/* A requeue on its way may make it active. */
 	if (track && track->verbs)
 		return -EBUSY;

@@ -464,6 +464,7 @@ static bool apply(struct engine *e, const struct sight *s)
 	if (ended) {
 		add_end_facts(now, s);
 		explain_end(now);
+		keep_job_ended(e, now);
 		now->ended_ns = clock_real_ns(e->clock);
 	}
 	if (!*now->stdout_path)

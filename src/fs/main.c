@@ -401,8 +401,8 @@ int main(int argc, char **argv)
 		status = 2;
 	} else {
 		if (setup.profile->project)
-			complain("project: keeping results there is not supported yet; they stay on "
-				"scratch, which many sites purge");
+			complain("project: results are copied there after a job's end; inputs are not "
+				"put there first yet");
 		status = cli.mode == CLI_CHECK ? check_run(&setup) : mount_it(&cli, &setup);
 	}
 	setup_finish(&setup);

@@ -119,9 +119,11 @@ static void lists_the_verbs(void **state)
 	assert_int_equal(jobstate_verbs("REJECTED"), JOBSTATE_VERB_RESUBMIT);
 	assert_int_equal(jobstate_verbs("WAITING"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC);
 	assert_int_equal(jobstate_verbs("RUNNING"),
-		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE);
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE |
+		JOBSTATE_VERB_RETRIEVE);
 	assert_int_equal(jobstate_verbs("UNHEARD_OF"),
-		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE);
+		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_REQUEUE |
+		JOBSTATE_VERB_RETRIEVE);
 	assert_int_equal(jobstate_verbs("PENDING"), JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC |
 		JOBSTATE_VERB_HOLD | JOBSTATE_VERB_RELEASE);
 	assert_int_equal(jobstate_verbs_listed("PENDING", ""),
@@ -131,8 +133,10 @@ static void lists_the_verbs(void **state)
 	assert_int_equal(jobstate_verbs_listed("PENDING", "launch failed requeued held"),
 		JOBSTATE_VERB_CANCEL | JOBSTATE_VERB_SYNC | JOBSTATE_VERB_RELEASE);
 	assert_int_equal(jobstate_verbs_listed("RUNNING", ""), jobstate_verbs("RUNNING"));
-	assert_int_equal(jobstate_verbs("COMPLETED"), JOBSTATE_VERB_REQUEUE);
-	assert_int_equal(jobstate_verbs("UNKNOWN"), 0);
+	assert_int_equal(jobstate_verbs("COMPLETED"),
+		JOBSTATE_VERB_REQUEUE | JOBSTATE_VERB_RETRIEVE | JOBSTATE_VERB_DISCARD);
+	assert_int_equal(jobstate_verbs("UNKNOWN"),
+		JOBSTATE_VERB_RETRIEVE | JOBSTATE_VERB_DISCARD);
 }
 
 int main(void)
