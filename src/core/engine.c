@@ -94,6 +94,7 @@ static void *engine_thread(void *arg)
 		probe_tick(e, now_ms, &next_ms);
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
+		limits_tick(e, now_ms, &next_ms);
 		progress_tick(e, now_ms, &next_ms);
 		keep_tick(e, now_ms, &next_ms);
 	}
@@ -255,6 +256,7 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 		engine_free(e);
 		return r;
 	}
+	limits_load(e);
 	*ret = e;
 	return 0;
 }
@@ -271,9 +273,10 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	e->stage_lane = lane_new("stage", 2);
 	e->submit_lane = lane_new("submit", 1);
 	e->query_lane = lane_new("query", 1);
+	e->limits_lane = lane_new("limits", 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (e->stage_lane && e->submit_lane && e->query_lane)
+	if (e->stage_lane && e->submit_lane && e->query_lane && e->limits_lane)
 		e->running = pthread_create(&e->thread, NULL, engine_thread, e) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e->running)
@@ -291,6 +294,7 @@ void engine_stop(struct engine *e)
 	lane_end(e->stage_lane);
 	lane_end(e->submit_lane);
 	lane_end(e->query_lane);
+	lane_end(e->limits_lane);
 	pthread_mutex_lock(&e->lock);
 	e->ending = true;
 	pthread_cond_signal(&e->wake);
@@ -306,6 +310,7 @@ void engine_free(struct engine *e)
 	lane_free(e->stage_lane);
 	lane_free(e->submit_lane);
 	lane_free(e->query_lane);
+	lane_free(e->limits_lane);
 	progress_watch_free(e->progress);
 	chains_free(e->chains);
 	free(e->tracks);
@@ -393,6 +398,17 @@ static void look_at_drafts(struct engine *e, void *arg)
 {
 	(void)arg;
 	e->drafts_ms = 0;
+}
+
+static void want_queue(struct engine *e, void *arg)
+{
+	(void)arg;
+	e->queue_wanted = true;
+}
+
+void engine_want_queue(struct engine *e)
+{
+	engine_post(e, want_queue, NULL);
 }
 
 void engine_drafts_changed(void *arg)

@@ -40,6 +40,8 @@ int engine_start(struct engine *engine, struct drafts *drafts, struct strbuf *wh
 void engine_stop(struct engine *engine);
 void engine_free(struct engine *engine);
 
+/* Somebody reads cluster/queue: it is asked for anew, no sooner than `interval` allows. */
+void engine_want_queue(struct engine *engine);
 /* For drafts_config.changed. */
 void engine_drafts_changed(void *arg);
 /* For the transport's remote_state_fn. */

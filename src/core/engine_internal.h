@@ -71,6 +71,7 @@ struct engine {
 	struct lane *stage_lane;
 	struct lane *submit_lane;
 	struct lane *query_lane;
+	struct lane *limits_lane;  /* sacctmgr may hang for long */
 
 	struct track *tracks;      /* by serial */
 	size_t track_count;
@@ -88,6 +89,10 @@ struct engine {
 
 	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
+	bool limits_busy;          /* the cluster is being asked for its limits */
+	bool limits_again;         /* ... and is to be asked once more */
+	int64_t limits_ms;         /* no sooner than this */
+	bool queue_wanted;         /* somebody reads cluster/queue */
 	bool submitting;           /* a batch is under way */
 	bool syncing;
 	bool sweeping;             /* directories of removed jobs are being deleted */
@@ -154,6 +159,11 @@ void keep_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 void keep_free(struct keeper *keeper);
 /* probe.c: what the cluster is like. */
 void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* limits_watch.c: what the cluster allows.  Takes up what the database has of it. */
+void limits_load(struct engine *e);
+/* Asks again soon: a refusal shows that what is known is old. */
+void limits_renew(struct engine *e);
+void limits_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* watch.c: states. */
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* progress_watch.c: how far the running jobs are.  Renewed behind a state query. */

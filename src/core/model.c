@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clusterinfo.h"
 #include "err.h"
 #include "jobfile.h"
 
@@ -31,6 +32,7 @@ struct model {
 	size_t names_used;       /* lock; taken slots, stale ones included */
 	uint64_t last_serial;    /* lock */
 	struct connection connection; /* lock */
+	struct clusterinfo *cluster; /* has a lock of its own */
 	void (*changed)(void *arg, uint64_t serial); /* set before threads start */
 	void *arg;
 	void (*state_changed)(void *arg, const struct job *before, const struct job *now); /* set ... */
@@ -42,7 +44,13 @@ struct model *model_new(void)
 	struct model *m = xcalloc(1, sizeof(*m));
 
 	pthread_mutex_init(&m->lock, NULL);
+	m->cluster = clusterinfo_new();
 	return m;
+}
+
+struct clusterinfo *model_cluster(struct model *m)
+{
+	return m->cluster;
 }
 
 static void entry_clear(struct entry *entry)
@@ -63,6 +71,7 @@ void model_free(struct model *m)
 	free(m->gone);
 	free(m->entries);
 	free(m->names);
+	clusterinfo_free(m->cluster);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -19,9 +19,13 @@
 #include "job.h"
 
 struct model;
+struct clusterinfo;
 
 struct model *model_new(void);
 void model_free(struct model *model);
+
+/* What is known of the cluster itself: the model's own. */
+struct clusterinfo *model_cluster(struct model *model);
 
 /* Called after every publication and removal, from the publisher's thread; must not block. */
 void model_on_change(struct model *model, void (*changed)(void *arg, uint64_t serial), void *arg);

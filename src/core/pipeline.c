@@ -38,6 +38,7 @@ void pipeline_reject(struct engine *e, uint64_t serial, const char *error)
 	job_set(&now->error, error);
 	if (engine_commit(e, now, "rejected: %.*s", (int)strcspn(error, "\n"), error) == 0)
 		engine_drop_track(e, serial);
+	limits_renew(e);
 }
 
 void pipeline_cancelled(struct engine *e, uint64_t serial)

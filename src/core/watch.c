@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "endtext.h"
+#include "clusterinfo.h"
 #include "engine_internal.h"
 #include "err.h"
 #include "jobstate.h"
@@ -298,6 +299,9 @@ static void run_cycle(void *arg)
 	c->result = sync_queue(&c->engine->cluster, c->records, &uuids, &answer);
 	if (c->result == 0) {
 		c->queue_known = answer.queue_known;
+		if (c->queue_known)
+			clusterinfo_set_queue(model_cluster(c->engine->model), answer.queue.data,
+				answer.queue.len, clock_real_ns(c->engine->clock));
 		slurm_parse_squeue(answer.queue.data, answer.queue.len, see_queued, c);
 		for (size_t i = 0; i < c->count; i++)
 			summarize(&c->sights[i]);
@@ -526,13 +530,15 @@ static void add_sight(struct engine *e, struct cycle *c, const struct track *tra
 
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 {
-	bool wanted = false;
+	bool wanted = e->queue_wanted;
 
 	for (size_t i = 0; i < e->track_count && !wanted; i++)
 		wanted = e->tracks[i].step == STEP_SUBMIT || e->tracks[i].step == STEP_WATCH;
 	if (!wanted || e->syncing || !e->scratch)
 		return;
-	int64_t due_ms = e->sync_ms ? e->sync_ms + e->interval_ms : 0;
+	int64_t interval_ms = e->queue_wanted ? (int64_t)e->profile->sync_interval * 1000
+					      : e->interval_ms;
+	int64_t due_ms = e->sync_ms ? e->sync_ms + interval_ms : 0;
 	if (due_ms > now_ms) {
 		if (due_ms < *next_ms)
 			*next_ms = due_ms;
@@ -541,16 +547,17 @@ void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	struct cycle *c = xcalloc(1, sizeof(*c));
 	c->engine = e;
 	c->words = STRBUF_INIT;
-	c->sights = xcalloc(e->track_count, sizeof(*c->sights));
+	c->sights = xcalloc(e->track_count + 1, sizeof(*c->sights));
 	c->records = xstrdup(e->records);
 	c->user = xstrdup(e->user);
 	for (size_t i = 0; i < e->track_count; i++)
 		add_sight(e, c, &e->tracks[i]);
 	e->sync_ms = now_ms;
-	if (!c->count) {
+	if (!c->count && !e->queue_wanted) {
 		cycle_free(c);
 		return;
 	}
+	e->queue_wanted = false;
 	e->syncing = true;
 	lane_post(e->query_lane, run_cycle, c);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clusterinfo.h"
 #include "err.h"
 #include "fs.h"
 
@@ -86,6 +87,37 @@ static void render_connection(struct fs *fs, struct strbuf *ret)
 	strbuf_addf(ret, "\ncontrol_socket = %s\n", fs->control);
 }
 
+/* When the cluster was asked for a table. */
+static int64_t add_table(struct fs *fs, enum cluster_table which, struct strbuf *ret)
+{
+	int64_t asked_ns;
+
+	clusterinfo_table(model_cluster(fs->model), which, ret, &asked_ns);
+	return asked_ns ? asked_ns : fs->started_ns;
+}
+
+static void render_partitions(struct fs *fs, struct strbuf *ret)
+{
+	add_table(fs, CLUSTER_PARTITIONS, ret);
+}
+
+static void render_limits(struct fs *fs, struct strbuf *ret)
+{
+	add_table(fs, CLUSTER_LIMITS, ret);
+}
+
+static void render_queue(struct fs *fs, struct strbuf *ret)
+{
+	add_table(fs, CLUSTER_QUEUE, ret);
+}
+
+/* Made anew at each look, so the kernel keeps nothing of it. */
+static bool is_live(fuse_ino_t ino)
+{
+	return ino == FIXED_CONNECTION || ino == FIXED_PARTITIONS || ino == FIXED_LIMITS ||
+		ino == FIXED_QUEUE;
+}
+
 static const struct fixed table[FIXED_COUNT] = {
 	[FIXED_ROOT] = {"", 0, S_IFDIR | 0755, NULL},
 	[FIXED_README] = {"README", FIXED_ROOT, S_IFREG | 0444, render_readme},
@@ -99,6 +131,9 @@ static const struct fixed table[FIXED_COUNT] = {
 	[FIXED_TEMPLATE_VIEWS] = {"_templates", FIXED_DRAFTS, S_IFDIR | 0555, NULL},
 	[FIXED_CLUSTER] = {"cluster", FIXED_ROOT, S_IFDIR | 0555, NULL},
 	[FIXED_CONNECTION] = {"connection", FIXED_CLUSTER, S_IFREG | 0444, render_connection},
+	[FIXED_PARTITIONS] = {"partitions", FIXED_CLUSTER, S_IFREG | 0444, render_partitions},
+	[FIXED_LIMITS] = {"limits", FIXED_CLUSTER, S_IFREG | 0444, render_limits},
+	[FIXED_QUEUE] = {"queue", FIXED_CLUSTER, S_IFREG | 0444, render_queue},
 };
 
 static struct fs *of(fuse_req_t req)
@@ -126,7 +161,9 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 		events_attr(fs, ret);
 		return;
 	}
-	if (table[ino].render)
+	if (ino >= FIXED_PARTITIONS && ino <= FIXED_QUEUE)
+		ns = add_table(fs, (enum cluster_table)(ino - FIXED_PARTITIONS), &text);
+	else if (table[ino].render)
 		table[ino].render(fs, &text);
 	if (ino == FIXED_JOBS || ino == FIXED_BY_STATE)
 		ns = atomic_load(&fs->jobs_ns);
@@ -139,7 +176,7 @@ static void fixed_attr(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 
 static double timeout_of(fuse_ino_t ino)
 {
-	if (ino == FIXED_CONNECTION || ino == FIXED_EVENTS || ino == FIXED_DRAFTS || ino == FIXED_NEW ||
+	if (is_live(ino) || ino == FIXED_EVENTS || ino == FIXED_DRAFTS || ino == FIXED_NEW ||
 		ino == FIXED_TEMPLATES)
 		return 0;
 	return ino == FIXED_JOBS || ino == FIXED_BY_STATE ? 1 : FS_LONG;
@@ -240,9 +277,11 @@ static void fixed_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	text = xmalloc(sizeof(*text));
 	*text = STRBUF_INIT;
 	table[ino].render(of(req), text);
+	if (ino == FIXED_QUEUE)
+		engine_want_queue(of(req)->engine);
 	fi->fh = (uintptr_t)text;
-	fi->direct_io = ino == FIXED_CONNECTION;
-	fi->keep_cache = ino != FIXED_CONNECTION;
+	fi->direct_io = is_live(ino);
+	fi->keep_cache = !is_live(ino);
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) == 0)
 		return;
