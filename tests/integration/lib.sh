@@ -69,6 +69,21 @@ submit_draft() {
         fail "$1 was not submitted: $(cat "$MNT/drafts/$1/problems")"
 }
 
+# proxy_up FOLDER [OPTION...]: a line of this test's own to the cluster, which say makes bad (see
+# tests/faults/proxy.c); PROXY_OPTIONS is what a mount needs to go through it.
+proxy_up() {
+    local folder=$1 host
+    shift
+    mkfifo "$folder/commands"
+    "$PROXY" "$SSH_PORT" "$@" < "$folder/commands" > "$folder/port" &
+    exec 8> "$folder/commands"
+    until_true 10 test -s "$folder/port"
+    host=$(sed -n 's/^\[127.0.0.1\]:[0-9]* //p' "$SSH_KNOWN_HOSTS" | head -n 1)
+    echo "[127.0.0.1]:$(cat "$folder/port") $host" > "$folder/known_hosts"
+    PROXY_OPTIONS="-o port=$(cat "$folder/port"),known_hosts=$folder/known_hosts"
+}
+say() { echo "$1" >&8; }
+
 # How many records Slurm has of a job, by its work directory: earlier tests used the same name.
 slurm_count() {
     local folder
