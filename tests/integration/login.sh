@@ -8,13 +8,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "only root can run an sshd that takes passwords"
     exit 77
 fi
-if [ -z "${LOGIN_NAMESPACE:-}" ]; then
-    if ! unshare --mount true 2> /dev/null; then
-        echo "no mount namespace can be had here"
-        exit 77
-    fi
-    LOGIN_NAMESPACE=yes exec unshare --mount bash "$0"
-fi
+. "$(dirname "$0")/namespace.sh"
 
 # Long, so that its end is not what an allocator overwrites of a freed block.
 PASSWORD='right; "word", and long enough to leave traces behind' CODE=271828
