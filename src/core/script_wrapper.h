@@ -133,7 +133,7 @@ static const char script_wrapper[] =
 	"rm -f -- \"$slurmount_record.end\"\n"
 	"slurmount_write start\n"
 	"\n"
-	"slurmount_run </dev/null &\n"
+	"slurmount_run <&0 &\n"
 	"slurmount_child=$!\n"
 	"# A signal that came before the child was known is its signal, too.\n"
 	"[ -z \"$slurmount_signal\" ] || kill -s \"$slurmount_signal\" \"$slurmount_child\" 2>/dev/null\n"

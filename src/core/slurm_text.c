@@ -8,6 +8,16 @@
 
 #include "err.h"
 #include "jobstate.h"
+#include "slurm_amount.h"
+
+void slurm_add_duration(struct strbuf *b, struct span text)
+{
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	char *copy AUTO_FREE = xstrndup(text.text, text.len);
+
+	if (slurm_check_time(copy, true, b, &why) < 0)
+		strbuf_add_escaped(b, text.text, text.len);
+}
 
 /* The order of a record's fields; squeue's are the first, but for the exit codes, which it lacks. */
 enum field {

@@ -28,6 +28,9 @@ struct slurm_id {
 	struct span tasks;       /* "1-10%2": tasks that still wait as one; empty for none */
 	struct span step;        /* "batch", "extern", "0"; empty for none */
 };
+/* Appends a duration in one form, [D-]HH:MM:SS or UNLIMITED: squeue writes 1:00 where sacct has
+ * 00:01:00.  What is no duration is appended as it is, escaped. */
+void slurm_add_duration(struct strbuf *b, struct span text);
 /* 0, or -EINVAL where the whole text is no id. */
 int slurm_parse_id(const char *text, size_t len, struct slurm_id *ret);
 

@@ -200,7 +200,7 @@ static void say_text(const struct template_variable *v, struct strbuf *ret)
 
 static void say_files(const struct template_variable *v, struct strbuf *ret)
 {
-	strbuf_adds(ret, v->multiple ? "paths within the draft, separated by blanks" :
+	strbuf_adds(ret, v->multiple ? "paths within the draft, separated by blanks," :
 		"a path within the draft");
 	if (v->multiple || v->kinds & BARE_KINDS)
 		say_safe(ret);

@@ -12,6 +12,8 @@
 #include "log.h"
 #include "sealed.h"
 #include "shell.h"
+#include "slurm_option.h"
+#include "slurm_value.h"
 #include "submit.h"
 
 /* ---- cancel ---- */
@@ -198,6 +200,24 @@ static const struct {
 	{"discard", JOBSTATE_VERB_DISCARD, keep_discard},
 };
 
+/* `verb` may be anything that was written. */
+static void note_unknown(struct engine *e, const struct job *job, const char *verb)
+{
+	struct strbuf word AUTO_STRBUF = STRBUF_INIT;
+	const char *names[sizeof(verbs) / sizeof(*verbs)];
+	struct job *now = job_copy(job);
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		names[i] = verbs[i].word;
+	const char *near = name_nearest(verb, names, sizeof(verbs) / sizeof(*verbs));
+	slurm_value_quote(&word, verb);
+	if (near)
+		verb_note(now, "ctl: there is no %s; did you mean %s?", word.data, near);
+	else
+		verb_note(now, "ctl: there is no %s; ctl lists what can be asked for.", word.data);
+	engine_commit(e, now, NULL);
+}
+
 int verb_run(struct engine *e, uint64_t serial, const char *verb)
 {
 	AUTO_JOB struct job *job = model_latest(e->model, serial);
@@ -216,6 +236,7 @@ int verb_run(struct engine *e, uint64_t serial, const char *verb)
 		engine_commit(e, now, NULL);
 		return -EPERM;
 	}
+	note_unknown(e, job, verb);
 	return -EINVAL;
 }
 

@@ -103,6 +103,15 @@ static void fact(struct strbuf *b, const char *key, struct span value)
 	strbuf_addc(b, '\n');
 }
 
+static void duration_fact(struct strbuf *b, const char *key, struct span value)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	if (value.len)
+		slurm_add_duration(&text, value);
+	fact(b, key, (struct span){text.data, text.len});
+}
+
 static void time_fact(struct strbuf *b, const char *key, int64_t seconds)
 {
 	char text[CLOCK_ISO_SIZE];
@@ -124,7 +133,7 @@ static char *facts_of(const struct slurm_record *r)
 	fact(&b, "partition", r->partition);
 	fact(&b, "account", r->account);
 	fact(&b, "qos", r->qos);
-	fact(&b, "time_limit", r->time_limit);
+	duration_fact(&b, "time_limit", r->time_limit);
 	fact(&b, "req_mem", r->req_mem);
 	fact(&b, "max_rss", r->max_rss);
 	time_fact(&b, "submit_time", r->submit_s);
@@ -132,7 +141,7 @@ static char *facts_of(const struct slurm_record *r)
 		time_fact(&b, "start_time", strcmp(r->state, "PENDING") ? r->start_s : 0);
 	if (ended) {
 		time_fact(&b, "end_time", r->end_s);
-		fact(&b, "elapsed", r->elapsed);
+		duration_fact(&b, "elapsed", r->elapsed);
 	}
 	return strbuf_steal(&b);
 }

@@ -440,8 +440,8 @@ static void removed(void *arg, int result)
 {
 	struct removal *removal = arg;
 
-	if (result == 0)
-		hides_drop(removal->fs->hides, removal->serial);
+	/* What stays is shown whole again: rm has taken its parts away before the directory. */
+	hides_drop(removal->fs->hides, removal->serial);
 	fuse_reply_err(removal->req, -result);
 	free(removal);
 }

@@ -380,8 +380,11 @@ static int mount_it(const struct cli *cli, const struct setup *setup)
 		.gid = getgid(), .started_ns = clock_real_ns(&clock_system), .spool = spool,
 		.mountpoint = mountpoint, .control = control, .debug = cli->debug};
 	atomic_init(&d.fs.jobs_ns, d.fs.started_ns);
-	if (mount_new(&d.fs, setup->label, setup->fuse.data, setup->xattr, &d.fs.session))
+	if (mount_new(&d.fs, setup->label, setup->fuse.data, setup->xattr, &d.fs.session)) {
+		complain("what -o names is neither a key of the profile, see slurmount.ini(5), nor a mount "
+			"option of FUSE");
 		return 2;
+	}
 	return go(&d);
 }
 

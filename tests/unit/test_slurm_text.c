@@ -478,6 +478,27 @@ static void survives_cut_and_spoilt_texts(void **state)
 	}
 }
 
+static void says_duration(const char *text, const char *expected)
+{
+	struct strbuf b AUTO_STRBUF = STRBUF_INIT;
+
+	slurm_add_duration(&b, (struct span){text, strlen(text)});
+	assert_string_equal(b.data, expected);
+}
+
+static void durations_have_one_form(void **state)
+{
+	(void)state;
+	says_duration("1:00", "00:01:00");
+	says_duration("0:00", "00:00:00");
+	says_duration("00:01:00", "00:01:00");
+	says_duration("2:03:04", "02:03:04");
+	says_duration("30-00:00:00", "30-00:00:00");
+	says_duration("UNLIMITED", "UNLIMITED");
+	says_duration("INVALID", "INVALID");
+	says_duration("Partition_Limit", "Partition_Limit");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +517,7 @@ int main(void)
 		cmocka_unit_test(a_step_without_memory_is_the_jobs_end),
 		cmocka_unit_test(the_queue_says_who_cancelled_and_where_it_ran),
 		cmocka_unit_test(scontrol_is_read_where_there_is_no_accounting),
+		cmocka_unit_test(durations_have_one_form),
 		cmocka_unit_test(survives_cut_and_spoilt_texts),
 	};
 

@@ -160,7 +160,7 @@ static void says_what_is_allowed(void **state)
 	refuses_one(t, "input=-x", "config.ini:1: input: \"-x\" is not allowed; it takes a path within "
 		"the draft\n");
 	refuses_one(t, "tables=a b*", "config.ini:1: tables: \"a b*\" is not allowed; it takes paths "
-		"within the draft, separated by blanks of letters, digits and . _ + - / : = , @\n");
+		"within the draft, separated by blanks, of letters, digits and . _ + - / : = , @\n");
 	refuses_one(t, "temperatur=1", "config.ini:1: temperatur: not a variable of the template typed "
 		"(did you mean temperature?)\n");
 	refuses_one(t, "qqqqq=1", "config.ini:1: qqqqq: not a variable of the template typed; it has "
