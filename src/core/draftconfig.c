@@ -7,6 +7,7 @@
 #include "drafts_internal.h"
 #include "err.h"
 #include "log.h"
+#include "template.h"
 
 static int write_meta(struct drafts *drafts, const char *name, const char *text, size_t len)
 {
@@ -42,10 +43,32 @@ int draft_open_folder(struct drafts *drafts, uint64_t serial, char **name,
 	return 0;
 }
 
+/* Whether what is given to a template's variables is of their types.  What is missing may still come,
+ * and a template that is not there, or is wrong itself, is no fault of config.ini. */
+static bool variables_are_valid(const struct jobspec *spec)
+{
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	AUTO_FREE char *own = template_own_folder();
+	struct template *template = NULL;
+	bool valid = true;
+
+	if (spec->kind != JOBSPEC_TEMPLATE || template_find(spec->template_name, own, &template, &why) < 0)
+		return true;
+	for (size_t i = 0; valid && i < spec->variables.count; i++) {
+		const struct jobspec_pair *given = &spec->variables.items[i];
+		const struct template_variable *v = template_variable(template, given->key);
+		AUTO_FREE char *canonical = v ? template_canonical(v, given->value) : NULL;
+
+		valid = canonical != NULL;
+	}
+	template_free(template);
+	return valid;
+}
+
 bool draft_config_is_valid(const struct strbuf *text)
 {
 	struct jobspec *spec = NULL;
-	bool valid = jobspec_parse(text->data, text->len, &spec, NULL) == 0;
+	bool valid = jobspec_parse(text->data, text->len, &spec, NULL) == 0 && variables_are_valid(spec);
 
 	jobspec_free(spec);
 	return valid;
