@@ -18,13 +18,16 @@ static const char help[] =
 	"Mounts a Slurm cluster: jobs are folders, dropping files into jobs/new submits them.\n"
 	"\n"
 	"  -c, --config=FILE   the cluster profile; default $XDG_CONFIG_HOME/slurmount/HOST.ini\n"
-	"  -o KEY=VALUE[,...]  any key of the profile, or a FUSE mount option\n"
+	"  -o KEY=VALUE[,...]  any key of the profile, such as port=2222, or a FUSE mount option\n"
 	"      --check         say what works and what does not; mount nothing\n"
 	"      --login         authenticate again for a mount that lost its connection\n"
 	"  -f, --foreground    stay in the foreground, log to stderr\n"
 	"  -d, --debug         -f, and log every request\n"
 	"  -h, --help          this help\n"
-	"  -V, --version       the version\n";
+	"  -V, --version       the version\n"
+	"\n"
+	"Unmount with fusermount3 -u MOUNTPOINT; jobs go on meanwhile.  README in the mount says how to\n"
+	"submit; slurmount(1), slurmount.ini(5) and slurmount-templates(7) say everything.\n";
 
 enum { OPTION_CHECK = 256, OPTION_LOGIN };
 

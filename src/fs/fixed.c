@@ -34,15 +34,18 @@ static const char readme[] =
 	"    tail -f jobs/mysim/stdout        its output, while it runs\n"
 	"    cp jobs/mysim/work/result .      its files on the cluster\n"
 	"    echo cancel > jobs/mysim/ctl     cat jobs/mysim/ctl lists what can be asked for now\n"
+	"    echo resubmit > jobs/mysim/ctl   of a REJECTED job, once its config.ini is mended\n"
 	"    rm -rf jobs/mysim                forgets the job and removes its folder on the cluster\n"
 	"\n"
 	"    cat wait/mysim                   waits until it has ended, and says how\n"
 	"    tail -f events                   all changes of state\n"
 	"    ls by-state/RUNNING              the jobs in a state, as links\n"
 	"    cat cluster/connection           whether the cluster is reached, and since when\n"
+	"    cat cluster/partitions           where jobs may run, and within which limits\n"
 	"    ls templates                     what [job] template = NAME can name; yours go there, too\n"
 	"\n"
-	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/.\n";
+	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/.\n"
+	"All of it: man slurmount, slurmount.ini, slurmount-templates, slurmount-template.\n";
 
 /* One directory or file each; those of a `parent` are listed in this order. */
 struct fixed {
@@ -71,12 +74,17 @@ static void render_connection(struct fs *fs, struct strbuf *ret)
 		[REMOTE_OFFLINE] = "offline",
 		[REMOTE_CONNECTING] = "connecting",
 		[REMOTE_ONLINE] = "online",
-		[REMOTE_LOGIN_NEEDED] = "login needed: run slurmount --login MOUNTPOINT",
+		[REMOTE_LOGIN_NEEDED] = "login needed: run slurmount --login",
 	};
 	struct connection now;
 
 	model_get_connection(fs->model, &now);
-	strbuf_addf(ret, "state = %s\n", words[now.state]);
+	strbuf_addf(ret, "state = %s", words[now.state]);
+	if (now.state == REMOTE_LOGIN_NEEDED) {
+		strbuf_addc(ret, ' ');
+		strbuf_add_escaped(ret, fs->mountpoint, strlen(fs->mountpoint));
+	}
+	strbuf_addc(ret, '\n');
 	strbuf_adds(ret, "text = ");
 	strbuf_add_escaped(ret, now.text, strlen(now.text));
 	strbuf_addc(ret, '\n');

@@ -115,8 +115,8 @@ static void explains_for_people(void **state)
 		"Slurm did not take it: Invalid partition name specified\n"
 		"The cluster says: invalid partition specified: \\x1b[1m\n"
 		"Why: No partition (queue) of that name exists on this cluster.\n"
-		"What to do: Pick a name from \"sinfo -s\" and set it as partition in config.ini; "
-		"check spelling and target cluster.\n"
+		"What to do: Pick a name from cluster/partitions in the mount and set it as partition "
+		"in config.ini.\n"
 		"Slurm's own words:\n"
 		"  sbatch: error: invalid partition specified: \\x1b[1m\n"
 		"  sbatch: error: Batch job submission failed: Invalid partition name specified\n");
