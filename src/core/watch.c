@@ -14,6 +14,8 @@
 
 /* Neither queue nor accounting nor end record for this long: nobody knows any more. */
 #define LOST_MS 600000
+/* Slurm shows a job that it requeues as one that waits well within this. */
+#define REQUEUE_MS 60000
 /* The accounting may lag behind the queue; the end record decides after this. */
 #define LAG_MS 20000
 
@@ -449,6 +451,19 @@ static void explain_end(struct job *now)
 		job_set(&now->error, text.data);
 }
 
+/* Whether it is at an end from which a requeue, asked for but not seen yet, may still take it. */
+static bool awaits_requeue(struct engine *e, struct track *track, const struct job *job,
+	const char *word)
+{
+	int64_t now_ms = clock_mono_ms(e->clock);
+
+	if (job->ended_ns || strcmp(job->state, word))
+		return false;
+	if (!track->ended_ms)
+		track->ended_ms = now_ms;
+	return now_ms - track->ended_ms < REQUEUE_MS;
+}
+
 /* Applies what was seen; true where anything changed. */
 static bool apply(struct engine *e, const struct sight *s)
 {
@@ -467,6 +482,10 @@ static bool apply(struct engine *e, const struct sight *s)
 	if (!judge(e, track, job, s, word))
 		return false;
 	bool ended = jobstate_class(word) == JOBSTATE_ENDED || jobstate_class(word) == JOBSTATE_LOST;
+	if (!ended)
+		track->ended_ms = 0;
+	else if (awaits_requeue(e, track, job, word))
+		return false;
 	struct job *now = job_copy(job);
 	strcpy(now->state, word);
 	/* Slurm says "None" for no reason. */
@@ -485,7 +504,7 @@ static bool apply(struct engine *e, const struct sight *s)
 	bool new_state = strcmp(job->state, word);
 	if (new_state)
 		verb_note(now, NULL);
-	if (same(job, now)) {
+	if (same(job, now) && job->ended_ns == now->ended_ns) {
 		job_unref(now);
 		return false;
 	}
