@@ -32,9 +32,6 @@ struct track {
 	unsigned failures;     /* in a row, for the pauses */
 	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
 	int64_t empty_ms;      /* first time that no trace of a taken attempt was found; 0: none */
-	int64_t ended_ms;      /* first time that it was seen at its end since a requeue; 0: not */
-	unsigned outcome_of;   /* the attempt whose outcome lies on the cluster, to be read; 0: none */
-	unsigned doubtful_of;  /* the attempt whose outcome was read and does not tell; 0: none */
 };
 
 typedef void (*engine_fn)(struct engine *engine, void *arg);
@@ -169,6 +166,9 @@ void limits_renew(struct engine *e);
 void limits_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* watch.c: states. */
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* Gives `now`, which is committed next, these tasks (NULL: it is no array), and persists them.  Takes
+ * over the reference.  0 or an error of the store's. */
+int watch_set_tasks(struct engine *e, struct job *now, const struct tasks *tasks);
 /* progress_watch.c: how far the running jobs are.  Renewed behind a state query. */
 void progress_renew(struct engine *e);
 /* Its log is to be read once more. */

@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "jobstate.h"
+#include "tasks.h"
 
 /* What most strings of most jobs are: shared, since there may be 100,000 jobs. */
 static char empty[1];
@@ -41,6 +42,7 @@ struct job *job_copy(const struct job *job)
 	atomic_init(&copy->references, 1);
 	for (unsigned i = 0; (string = string_of(copy, i)); i++)
 		*string = **string ? xstrdup(*string) : empty;
+	tasks_ref(copy->tasks);
 	return copy;
 }
 
@@ -62,7 +64,14 @@ void job_unref(const struct job *job)
 	for (unsigned i = 0; (string = string_of(counted, i)); i++)
 		if (*string != empty)
 			free(*string);
+	tasks_unref(counted->tasks);
 	free(counted);
+}
+
+void job_set_tasks(struct job *job, const struct tasks *tasks)
+{
+	tasks_unref(job->tasks);
+	job->tasks = tasks;
 }
 
 bool job_keeps(const struct job *job)

@@ -30,6 +30,8 @@ enum job_file {
 	JOB_FILE_COUNT
 };
 
+struct tasks;
+
 struct job {
 	_Atomic unsigned references;
 	uint64_t serial;               /* never used twice; the inode id comes from it */
@@ -58,6 +60,7 @@ struct job {
 	char *reason;                  /* Slurm's, or ours while WAITING; "" for none */
 	char *facts;                   /* `key = value` lines from Slurm, part of info */
 	char *error;                   /* what the file error says; "" while all is well */
+	const struct tasks *tasks;     /* of an array; counted; NULL for another job */
 	char *progress;                /* what the file progress says; "" without figures */
 	uint64_t config_size;          /* bytes of the texts that the store keeps */
 	uint64_t script_size;
@@ -85,6 +88,8 @@ static inline void cleanup_job_unref(void *variable)
 }
 /* Whether results are still to be copied to project: until then the job cannot be removed. */
 bool job_keeps(const struct job *job);
+/* Replaces an unpublished job's tasks; takes over the reference. */
+void job_set_tasks(struct job *job, const struct tasks *tasks);
 /* Replaces one of an unpublished job's strings; NULL stands for "". */
 void job_set(char **field, const char *value);
 

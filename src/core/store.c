@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "err.h"
 #include "store_schema.h"
+#include "tasks.h"
 
 #define JOB_COLUMNS \
 	"serial, uuid, name, state, flags, attempt, slurm_id, workdir, records, stdout_path," \
@@ -39,7 +40,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[JOB_LOAD] = "SELECT " JOB_COLUMNS ","
 		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 0),"
 		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 1),"
-		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 3)"
+		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 3),"
+		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 9)"
 		" FROM job ORDER BY serial",
 	[TEXT_SET] = "INSERT OR REPLACE INTO text (serial, kind, content) VALUES (?, ?, ?)",
 	[LOG_ADD] = ("INSERT INTO log (serial, line, time_ns, content)"
@@ -277,6 +279,8 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	job->config_size = (uint64_t)sqlite3_column_int64(stmt, 26);
 	job->script_size = (uint64_t)sqlite3_column_int64(stmt, 27);
 	job_set(&job->progress, column(stmt, 28));
+	const char *tasks = column(stmt, 29);
+	job_set_tasks(job, tasks_parse(tasks, strlen(tasks)));
 	return job;
 }
 

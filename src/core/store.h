@@ -15,7 +15,7 @@ struct store;
 
 /* The numbers stand in the database. */
 enum store_text { STORE_CONFIG, STORE_SCRIPT, STORE_LOG, STORE_PROGRESS,
-	STORE_CHAIN = 8 /* after_print()'s */ };
+	STORE_CHAIN = 8 /* after_print()'s */, STORE_TASKS = 9 /* tasks_print()'s */ };
 
 /* Opens or creates `path`, migrates an older version (PRAGMA user_version); a newer one is refused
  * by name with -ENOTSUP; one that is damaged with -EUCLEAN. */
@@ -37,7 +37,8 @@ int store_update(struct store *store, struct job *job, const char *log, int64_t 
 int store_begin(struct store *store);
 int store_commit(struct store *store);
 /* Replaces a text and sets the size in `job` (not its row: store_update follows).  The progress that
- * an ended job came to has no size there; store_load() gives it as job->progress. */
+ * an ended job came to has no size there; store_load() gives it as job->progress, and an
+ * array's tasks as job->tasks. */
 int store_set_text(struct store *store, struct job *job, enum store_text which, const char *text,
 	size_t len);
 /* Appends the text. The log is given as "2026-11-24T10:15:00Z line\n" each, at most

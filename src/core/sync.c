@@ -91,6 +91,61 @@ void sync_each_record(const struct strbuf *records, sync_record_fn each, void *a
 	}
 }
 
+/* One process for thousands of small files. */
+static const char task_records_script[] =
+	"cd -- \"$records\" || exit\n"
+	"export LC_ALL=C\n"
+	"shopt -s nullglob\n"
+	"while read -r uuid; do\n"
+	"  files=(\"$uuid\"_*.end)\n"
+	"  [ ${#files[@]} = 0 ] || printf '%s\\0' \"${files[@]}\"\n"
+	"done | xargs -0 -r awk '\n"
+	"  function tell() { if (name != \"\") printf \"record %s %d\\n%s\\n\", name, length(text), text }\n"
+	"  FNR == 1 { tell(); name = FILENAME; text = \"\" }\n"
+	"  { text = text $0 \"\\n\" }\n"
+	"  END { tell() }'\n"
+	"true\n";
+
+int sync_task_records(const struct cluster *cluster, const char *records,
+	const struct strbuf *uuids, struct strbuf *ret)
+{
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+	struct command_result result AUTO_RESULT = COMMAND_RESULT_INIT;
+
+	strbuf_adds(&script, "records=");
+	shell_quote(&script, records);
+	strbuf_addc(&script, '\n');
+	strbuf_adds(&script, task_records_script);
+	int r = command_run(cluster, script.data, uuids->data, uuids->len, QUERY_MS, &result);
+	if (r < 0)
+		return r;
+	strbuf_add(ret, result.out.data, result.out.len);
+	return 0;
+}
+
+void sync_each_task_record(const struct strbuf *records, sync_task_record_fn each, void *arg)
+{
+	const char *at = records->data, *end = records->data + records->len;
+	struct slurm_endrecord record;
+	char uuid[JOB_UUID_SIZE];
+	unsigned long long task;
+	size_t len;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+		if (!newline ||
+			sscanf(at, "record %36[0-9a-f-]_%llu.end %zu", uuid, &task, &len) != 3)
+			return;
+		at = newline + 1;
+		if (len > (size_t)(end - at))
+			return;
+		slurm_parse_endrecord(at, len, &record);
+		each(arg, uuid, task, &record);
+		at += len + (at + len < end);
+	}
+}
+
 /* Chunks of 1,000, since 20,000 ids do not fit one argument; a step line tells of lost memory.  The
  * first line says who answered. */
 static const char accounts_script[] =

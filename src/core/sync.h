@@ -25,6 +25,14 @@ typedef void (*sync_record_fn)(void *arg, const char *uuid, bool is_end,
 	const struct slurm_endrecord *record);
 void sync_each_record(const struct strbuf *records, sync_record_fn each, void *arg);
 
+/* The end records that tasks of arrays left; `uuids`: a line each, of the arrays.  `ret` is text for
+ * sync_each_task_record(): "record UUID_TASK.end LEN\n" and LEN bytes, repeated.  0 or an error. */
+int sync_task_records(const struct cluster *cluster, const char *records,
+	const struct strbuf *uuids, struct strbuf *ret);
+typedef void (*sync_task_record_fn)(void *arg, const char *uuid, uint64_t task,
+	const struct slurm_endrecord *record);
+void sync_each_task_record(const struct strbuf *records, sync_task_record_fn each, void *arg);
+
 /* Asks the accounting for `ids` (a line each), and where there is none, scontrol. `ret` is text for
  * slurm_parse_sacct() if `*from_sacct`, else a line each for slurm_parse_scontrol(). 0 or an error;
  * -EAGAIN: neither could be asked now. */

@@ -278,8 +278,8 @@ int verb_remove(struct engine *e, uint64_t serial)
 	struct track *track = engine_track(e, serial);
 	if (job_keeps(job))
 		return -EBUSY;
-	/* A requeue that was asked for may make it active. */
-	if (track && (track->verbs || (class == JOBSTATE_ENDED && !job->ended_ns)))
+	/* A requeue on its way may make it active. */
+	if (track && track->verbs)
 		return -EBUSY;
 	if (class == JOBSTATE_ACTIVE || (class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")))
 		return -EBUSY;

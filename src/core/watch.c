@@ -9,22 +9,15 @@
 #include "err.h"
 #include "jobstate.h"
 #include "log.h"
+#include "outpath.h"
 #include "profile.h"
 #include "sync.h"
+#include "tasks.h"
 
 /* Neither queue nor accounting nor end record for this long: nobody knows any more. */
 #define LOST_MS 600000
-/* Slurm shows a job that it requeues as one that waits well within this. */
-#define REQUEUE_MS 60000
 /* The accounting may lag behind the queue; the end record decides after this. */
 #define LAG_MS 20000
-
-/* The states of a job's tasks; one that is no array has one. */
-struct tally {
-	char words[16][JOB_STATE_SIZE];
-	struct jobstate_count counts[16];
-	size_t n;
-};
 
 /* What one cycle learned of one job. */
 struct sight {
@@ -35,9 +28,7 @@ struct sight {
 	int64_t created_s;
 	bool queued;                    /* squeue knows it */
 	bool accounted;                 /* sacct or scontrol knows it */
-	bool late;                      /* ... but has a task as active that the queue has as ended */
-	bool array;
-	struct tally in_queue, in_accounts;
+	struct tasks *tasks;            /* of an array: what is known of each; NULL: it is none */
 	char state[JOB_STATE_SIZE];
 	char *reason, *facts;
 	int exit_code, signal;
@@ -62,6 +53,7 @@ static void cycle_free(struct cycle *c)
 		free(c->sights[i].workdir);
 		free(c->sights[i].reason);
 		free(c->sights[i].facts);
+		tasks_unref(c->sights[i].tasks);
 	}
 	free(c->sights);
 	free(c->records);
@@ -155,66 +147,10 @@ static bool fits(const struct cycle *c, const struct sight *s, const struct slur
 		(!r->submit_s || r->submit_s >= s->created_s - 86400);
 }
 
-/* How many tasks a record stands for: those that wait are one line of the queue. */
-static size_t tasks_of(const struct slurm_record *r)
-{
-	struct span tasks = r->tasks;
-	struct slurm_range range;
-	size_t n = 0;
-
-	while (slurm_tasks_next(&tasks, &range) == 1)
-		n += (range.last - range.first) / (range.step ? range.step : 1) + 1;
-	return n ? n : 1;
-}
-
-static void count(struct tally *t, const char *word, size_t tasks)
-{
-	size_t i = 0;
-
-	while (i < t->n && strcmp(t->words[i], word))
-		i++;
-	if (i == 16)
-		return;
-	if (i == t->n) {
-		strcpy(t->words[i], word);
-		t->counts[t->n++] = (struct jobstate_count){.word = t->words[i]};
-	}
-	t->counts[i].count += tasks;
-}
-
-/* The job's word by its tasks; an array has no exit code of its own. */
-static void summarize(struct sight *s)
-{
-	const struct tally *t = s->accounted && !(s->queued && s->late) ? &s->in_accounts : &s->in_queue;
-	const char *word = jobstate_summary(t->counts, t->n);
-	struct strbuf facts = STRBUF_INIT;
-
-	if (!s->array || !word)
-		return;
-	strcpy(s->state, word);
-	s->exit_code = s->signal = -1;
-	strbuf_adds(&facts, "tasks =");
-	for (size_t i = 0; i < t->n; i++)
-		strbuf_addf(&facts, "%s %zu %s", i ? "," : "", t->counts[i].count, t->counts[i].word);
-	strbuf_addc(&facts, '\n');
-	/* Of the last task's facts those that are the whole job's. */
-	for (const char *line = s->facts; line && *line;) {
-		size_t len = strcspn(line, "\n");
-
-		if (strncmp(line, "exit_code", 9) && strncmp(line, "signal", 6) &&
-			strncmp(line, "node_list", 9) && strncmp(line, "start_time", 10) &&
-			strncmp(line, "end_time", 8) && strncmp(line, "elapsed", 7) &&
-			strncmp(line, "max_rss", 7))
-			strbuf_addf(&facts, "%.*s\n", (int)len, line);
-		line += len + (line[len] == '\n');
-	}
-	free(s->facts);
-	s->facts = strbuf_steal(&facts);
-}
-
 static void take_record(struct sight *s, const struct slurm_record *r)
 {
-	s->array |= r->task >= 0 || r->tasks.len;
+	if (!s->tasks && (r->task >= 0 || r->tasks.len))
+		s->tasks = tasks_new();
 	free(s->reason);
 	free(s->facts);
 	strcpy(s->state, r->state);
@@ -233,8 +169,9 @@ static void see_queued(void *arg, const struct slurm_record *r)
 	if (!s || !fits(c, s, r))
 		return;
 	s->queued = true;
-	count(&s->in_queue, r->state, tasks_of(r));
 	take_record(s, r);
+	if (s->tasks)
+		tasks_see_queued(s->tasks, r);
 }
 
 static void see_accounted(void *arg, const struct slurm_record *r)
@@ -242,16 +179,16 @@ static void see_accounted(void *arg, const struct slurm_record *r)
 	struct cycle *c = arg;
 	struct sight *s = find(c, r->workdir);
 
-	if (!s || !fits(c, s, r) || (s->queued && jobstate_class(s->state) != JOBSTATE_ENDED))
+	if (!s || !fits(c, s, r))
 		return;
 	/* squeue has it ended, the accounting not yet: the queue's word is newer. */
-	if (s->queued && jobstate_class(r->state) != JOBSTATE_ENDED) {
-		s->late = true;
+	if (!s->tasks && s->queued && (jobstate_class(s->state) != JOBSTATE_ENDED ||
+		jobstate_class(r->state) != JOBSTATE_ENDED))
 		return;
-	}
-	count(&s->in_accounts, r->state, tasks_of(r));
 	s->accounted = true;
 	take_record(s, r);
+	if (s->tasks)
+		tasks_see_accounted(s->tasks, r);
 }
 
 static void see_own_record(void *arg, const char *uuid, bool is_end,
@@ -270,6 +207,36 @@ static void see_own_record(void *arg, const char *uuid, bool is_end,
 	}
 }
 
+static void see_task_record(void *arg, const char *uuid, uint64_t task,
+	const struct slurm_endrecord *record)
+{
+	struct sight *s = find_uuid(arg, uuid);
+
+	if (s && s->tasks)
+		tasks_see_record(s->tasks, task, record);
+}
+
+/* For tasks that Slurm has forgotten, and no accounting remembers. */
+static void ask_task_records(struct cycle *c)
+{
+	struct strbuf uuids AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (c->sights[i].tasks && tasks_want_records(c->sights[i].tasks))
+			strbuf_addf(&uuids, "%s\n", c->sights[i].uuid);
+	if (uuids.len &&
+		sync_task_records(&c->engine->cluster, c->records, &uuids, &text) == 0)
+		sync_each_task_record(&text, see_task_record, c);
+}
+
+static bool wants_accounts(const struct sight *s)
+{
+	if (s->tasks)
+		return tasks_want_accounts(s->tasks);
+	return !s->queued || jobstate_class(s->state) == JOBSTATE_ENDED;
+}
+
 static void ask_accounts(struct cycle *c)
 {
 	struct strbuf ids AUTO_STRBUF = STRBUF_INIT;
@@ -279,7 +246,7 @@ static void ask_accounts(struct cycle *c)
 	for (size_t i = 0; i < c->count; i++) {
 		struct sight *s = &c->sights[i];
 
-		if (*s->id && (!s->queued || jobstate_class(s->state) == JOBSTATE_ENDED))
+		if (*s->id && wants_accounts(s))
 			strbuf_addf(&ids, "%s\n", s->id);
 	}
 	if (!ids.len || sync_accounts(&c->engine->cluster, &ids, &from_sacct, &text) < 0)
@@ -314,15 +281,12 @@ static void run_cycle(void *arg)
 			clusterinfo_set_queue(model_cluster(c->engine->model), answer.queue.data,
 				answer.queue.len, clock_real_ns(c->engine->clock));
 		slurm_parse_squeue(answer.queue.data, answer.queue.len, see_queued, c);
-		for (size_t i = 0; i < c->count; i++)
-			summarize(&c->sights[i]);
 		sync_each_record(&answer.records, see_own_record, c);
 		strbuf_add(&c->words, answer.words.data, answer.words.len);
-		if (c->queue_known)
+		if (c->queue_known) {
 			ask_accounts(c);
-		for (size_t i = 0; i < c->count; i++)
-			if (c->sights[i].accounted)
-				summarize(&c->sights[i]);
+			ask_task_records(c);
+		}
 	}
 	sync_answer_release(&answer);
 	engine_post(c->engine, applied, c);
@@ -368,52 +332,79 @@ static bool judge(struct engine *e, struct track *track, const struct job *job,
 	return true;
 }
 
-/* Where output really goes: sbatch's patterns that a plain job has. */
+/* Of one record's facts those that are the whole array's. */
+static void array_facts(const struct tasks *tasks, const char *facts, struct strbuf *ret)
+{
+	static const char *const of_one[] = {"tasks", "exit_code", "signal", "node_list",
+		"start_time", "end_time", "elapsed", "max_rss"};
+
+	tasks_add_counts(tasks, ret);
+	for (const char *line = facts; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		bool skip = false;
+
+		for (size_t i = 0; i < sizeof(of_one) / sizeof(*of_one); i++) {
+			size_t len = strlen(of_one[i]);
+
+			skip |= !strncmp(line, of_one[i], len) && line[len] == ' ';
+		}
+		if (!skip)
+			strbuf_addf(ret, "%.*s\n", (int)strcspn(line, "\n"), line);
+	}
+}
+
+int watch_set_tasks(struct engine *e, struct job *now, const struct tasks *tasks)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	bool had = now->tasks != NULL;
+
+	job_set_tasks(now, tasks);
+	if (!tasks && !had)
+		return 0;
+	if (tasks)
+		tasks_print(tasks, &text);
+	return store_set_text(e->store, now, STORE_TASKS, text.data, text.len);
+}
+
+/* What the query says of the job's tasks, and so of the job; whether any of them changed. */
+static bool judge_array(struct engine *e, const struct sight *s, struct job *now)
+{
+	struct strbuf facts AUTO_STRBUF = STRBUF_INIT;
+	uint32_t now_s = (uint32_t)(clock_mono_ms(e->clock) / 1000);
+	bool transient;
+
+	tasks_settle(s->tasks, now_s, LAG_MS / 1000, LOST_MS / 1000, now->cancel_asked);
+	strcpy(now->state, tasks_summary(s->tasks));
+	array_facts(s->tasks, s->facts ? s->facts : now->facts, &facts);
+	job_set(&now->facts, facts.data);
+	bool changed = tasks_stamp(s->tasks, now->tasks, clock_real_ns(e->clock), &transient);
+	if (changed) {
+		int r = watch_set_tasks(e, now, tasks_ref(s->tasks));
+
+		if (r < 0)
+			log_error("%s: its tasks cannot be written to the database: %s", now->name,
+				strerror(-r));
+	} else if (transient) {
+		/* To be remembered, though nothing shows it. */
+		job_set_tasks(now, tasks_ref(s->tasks));
+	}
+	return changed;
+}
+
+/* Where output really goes; NULL for an array whose tasks each have their own. */
 static char *output_path(struct engine *e, const struct job *job, const char *key)
 {
 	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
-	struct strbuf path = STRBUF_INIT;
-	AUTO_FREE char *directive = xasprintf("\n#SBATCH --%s=", key);
 
 	if (store_text(e->store, job, STORE_SCRIPT, &script) < 0)
 		return NULL;
-	const char *found = strstr(script.data, directive);
-	if (!found)
-		return NULL;
-	found += strlen(directive);
-	AUTO_FREE char *pattern = xstrndup(found, strcspn(found, "\n"));
-	char *value = pattern;
-	size_t len = strlen(value);
-	if (len > 1 && (*value == '\'' || *value == '"') && value[len - 1] == *value) {
-		value[len - 1] = '\0';
-		value++;
-	}
-	if (*value != '/')
-		strbuf_addf(&path, "%s/", job->workdir);
-	for (; *value; value++) {
-		size_t digits = *value == '%' ? strspn(value + 1, "0123456789") : 0;
-		char letter = *value == '%' ? value[1 + digits] : '\0';
-		int width = digits ? atoi(value + 1) : 0;
+	AUTO_FREE char *pattern = outpath_directive(script.data, key);
+	AUTO_FREE char *name = outpath_directive(script.data, "job-name");
+	uint64_t id = strtoull(job->slurm_id, NULL, 10);
+	struct outpath values = {.workdir = job->workdir, .job_name = name ? name : job->name,
+		.user = e->user, .array_id = id, .job_id = job->tasks ? 0 : id,
+		.task = job->tasks ? -1 : OUTPATH_NO_TASK};
 
-		if (letter == 'j' || letter == 'A')
-			strbuf_addf(&path, "%0*lld", width > 10 ? 10 : width, atoll(job->slurm_id));
-		else if (letter == 'x')
-			strbuf_adds(&path, job->name);
-		else if (letter == 'a') {
-			/* Each task of an array has its own. */
-			strbuf_release(&path);
-			return NULL;
-		} else if (letter == 'u')
-			strbuf_adds(&path, e->user);
-		else if (letter == '%')
-			strbuf_addc(&path, '%');
-		else {
-			strbuf_addc(&path, *value);
-			continue;
-		}
-		value += 1 + digits;
-	}
-	return strbuf_steal(&path);
+	return pattern ? outpath_expand(pattern, &values) : NULL;
 }
 
 static void find_outputs(struct engine *e, struct job *now)
@@ -438,7 +429,7 @@ static void add_end_facts(struct job *now, const struct sight *s)
 
 	if (s->exit_code < 0 && end_is_current(s))
 		strbuf_addf(&b, "exit_code = %d\n", s->end.exit_status);
-	strbuf_adds(&b, s->facts ? s->facts : now->facts);
+	strbuf_adds(&b, now->facts);
 	job_set(&now->facts, b.data);
 }
 
@@ -449,19 +440,6 @@ static void explain_end(struct job *now)
 	endtext_explain(now->state, now->facts, &text);
 	if (text.len)
 		job_set(&now->error, text.data);
-}
-
-/* Whether it is at an end from which a requeue, asked for but not seen yet, may still take it. */
-static bool awaits_requeue(struct engine *e, struct track *track, const struct job *job,
-	const char *word)
-{
-	int64_t now_ms = clock_mono_ms(e->clock);
-
-	if (job->ended_ns || strcmp(job->state, word))
-		return false;
-	if (!track->ended_ms)
-		track->ended_ms = now_ms;
-	return now_ms - track->ended_ms < REQUEUE_MS;
 }
 
 /* Applies what was seen; true where anything changed. */
@@ -479,19 +457,18 @@ static bool apply(struct engine *e, const struct sight *s)
 			pipeline_adopt_id(e, s->serial, s->id, ", found in the queue");
 		return s->queued;
 	}
-	if (!judge(e, track, job, s, word))
-		return false;
-	bool ended = jobstate_class(word) == JOBSTATE_ENDED || jobstate_class(word) == JOBSTATE_LOST;
-	if (!ended)
-		track->ended_ms = 0;
-	else if (awaits_requeue(e, track, job, word))
+	if (!s->tasks && !judge(e, track, job, s, word))
 		return false;
 	struct job *now = job_copy(job);
+	bool tasks_changed = s->tasks && judge_array(e, s, now);
+	if (s->tasks)
+		memcpy(word, now->state, sizeof(word));
+	bool ended = jobstate_class(word) == JOBSTATE_ENDED || jobstate_class(word) == JOBSTATE_LOST;
 	strcpy(now->state, word);
 	/* Slurm says "None" for no reason. */
 	const char *reason = s->reason && strcmp(s->reason, "None") ? s->reason : "";
 	job_set(&now->reason, ended && !strcmp(word, "COMPLETED") ? "" : reason);
-	if (s->facts)
+	if (s->facts && !s->tasks)
 		job_set(&now->facts, s->facts);
 	if (ended) {
 		add_end_facts(now, s);
@@ -504,8 +481,11 @@ static bool apply(struct engine *e, const struct sight *s)
 	bool new_state = strcmp(job->state, word);
 	if (new_state)
 		verb_note(now, NULL);
-	if (same(job, now) && job->ended_ns == now->ended_ns) {
-		job_unref(now);
+	if (!tasks_changed && same(job, now)) {
+		if (now->tasks != job->tasks)
+			engine_show(e, now);
+		else
+			job_unref(now);
 		return false;
 	}
 	if (engine_commit(e, now, new_state ? "%s%s%s" : NULL, word, *now->reason ? ": " : "",
@@ -552,6 +532,10 @@ static void add_sight(struct engine *e, struct cycle *c, const struct track *tra
 	struct sight *s = &c->sights[c->count++];
 	*s = (struct sight){.serial = job->serial, .workdir = xstrdup(job->workdir),
 		.created_s = job->created_ns / 1000000000, .exit_code = -1, .signal = -1};
+	if (job->tasks) {
+		s->tasks = tasks_copy(job->tasks);
+		tasks_begin(s->tasks);
+	}
 	memcpy(s->uuid, job->uuid, sizeof(s->uuid));
 	snprintf(s->id, sizeof(s->id), "%s", job->slurm_id);
 }

@@ -9,6 +9,8 @@
 
 const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 {
+	if ((ino & FS_TASK_NODE) == FS_TASK_NODE)
+		return &task_ops;
 	if (ino & FS_WORK_NODE)
 		return &work_ops;
 	if (ino & FS_DRAFT_NODE || ino == FIXED_NEW)
@@ -23,6 +25,8 @@ const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 		return &fixed_ops;
 	if (fs_part(ino) == PART_WORK)
 		return &work_ops;
+	if (fs_part(ino) == PART_TASKS)
+		return &task_ops;
 	if (fs_part(ino) == PART_WAIT)
 		return &wait_ops;
 	if (fs_part(ino) >= PART_VIEW)
@@ -69,14 +73,6 @@ void fs_reply_part(fuse_req_t req, const char *bytes, size_t len, size_t size, o
 	}
 	len -= (size_t)off;
 	fuse_reply_buf(req, bytes + off, len < size ? len : size);
-}
-
-void fs_reply_text(fuse_req_t req, const struct strbuf *text, size_t size, off_t off)
-{
-	struct strbuf copy AUTO_STRBUF = STRBUF_INIT;
-
-	strbuf_add(&copy, text->data, text->len);
-	fs_reply_part(req, copy.data, copy.len, size, off);
 }
 
 void fs_reply_done(void *arg, int result)

@@ -32,6 +32,7 @@ static const char readme[] =
 	"    cat jobs/mysim/progress          how far it is: NAMD, LAMMPS, GROMACS\n"
 	"    cat jobs/mysim/error             what went wrong, and what to do\n"
 	"    tail -f jobs/mysim/stdout        its output, while it runs\n"
+	"    cat jobs/mysim/tasks/*/status    of an array: status, info, stdout ... of each task\n"
 	"    cp jobs/mysim/work/result .      its files on the cluster\n"
 	"    echo cancel > jobs/mysim/ctl     cat jobs/mysim/ctl lists what can be asked for now\n"
 	"    echo resubmit > jobs/mysim/ctl   of a REJECTED job, once its config.ini is mended\n"
@@ -305,7 +306,7 @@ static void fixed_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (ino == FIXED_EVENTS)
 		events_read(req, size, off);
 	else
-		fs_reply_text(req, text, size, off);
+		fs_reply_part(req, text->data, text->len, size, off);
 }
 
 static void fixed_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -9,6 +9,7 @@
  *   2^50 | serial << 6 | state  a link in by-state/STATE; without a serial the directory itself
  *   2^51 | n                     a node inside a draft's tree, n from a counted table (drafts)
  *   2^52 | n                     a node below a job's work/, n from a counted table (work)
+ *   3 * 2^51 | serial << 25 | task << 3 | part   jobs/NAME/tasks/N and what is in it (taskdir)
  * Ids by arithmetic need no look-up count.  Each group of ids has a table of low-level handlers of
  * its own; session.c hands every request to the table of its inode's group.
  */
@@ -31,6 +32,8 @@
 #define FS_STATE_NODE (UINT64_C(1) << 50)
 #define FS_DRAFT_NODE (UINT64_C(1) << 51)
 #define FS_WORK_NODE (UINT64_C(1) << 52)
+/* Both bits: no counted table comes so far. */
+#define FS_TASK_NODE (UINT64_C(3) << 51)
 #define FS_PART_BITS 6
 
 enum fixed_ino {
@@ -58,6 +61,7 @@ enum job_part {
 	PART_WORK = PART_FILE + JOB_FILE_COUNT, /* jobs/NAME/work */
 	PART_STDOUT,                           /* links */
 	PART_STDERR,
+	PART_TASKS,                            /* jobs/NAME/tasks of an array */
 	PART_VIEW,                             /* drafts/NAME */
 	PART_VIEW_FILE,                        /* + enum draft_file */
 	PART_RENDERED = PART_VIEW_FILE + DRAFT_FILE_COUNT, /* drafts/NAME/rendered */
@@ -124,6 +128,7 @@ extern const struct fuse_lowlevel_ops state_ops; /* bystate.c: by-state/STATE an
 extern const struct fuse_lowlevel_ops wait_ops;  /* wait.c: wait/NAME */
 extern const struct fuse_lowlevel_ops view_ops;  /* view.c: drafts/NAME and its files */
 extern const struct fuse_lowlevel_ops draft_ops; /* draft.c: jobs/new and all below it */
+extern const struct fuse_lowlevel_ops task_ops;  /* taskdir.c: jobs/NAME/tasks and all below it */
 extern const struct fuse_lowlevel_ops work_ops;  /* work.c: jobs/NAME/work and all below it */
 
 /* The table for an inode: by arithmetic, and drafts_has() for PART_DIR. */
@@ -141,9 +146,6 @@ void fs_attr(const struct fs *fs, fuse_ino_t ino, mode_t mode, uint64_t size, in
 struct fuse_entry_param fs_entry(const struct stat *attr, double timeout);
 /* The part of `len` bytes that a READ asks for. */
 void fs_reply_part(fuse_req_t req, const char *bytes, size_t len, size_t size, off_t off);
-/* The same of a text that the file's release frees: that may come while the reply is still being
- * written, as far as a sanitizer can tell. */
-void fs_reply_text(fuse_req_t req, const struct strbuf *text, size_t size, off_t off);
 /* engine_done_fn for a request that is answered by an errno alone; `arg` is the request. */
 void fs_reply_done(void *arg, int result);
 /* The cluster's failures as a file's errno (positive). */
@@ -175,6 +177,7 @@ int fs_listing_end(struct fs_listing *l);
 #define HIDE_WORK (1u << JOB_FILE_COUNT)
 #define HIDE_STDOUT (1u << (JOB_FILE_COUNT + 1))
 #define HIDE_STDERR (1u << (JOB_FILE_COUNT + 2))
+#define HIDE_TASKS (1u << (JOB_FILE_COUNT + 3))
 
 struct hides *hides_new(void);
 void hides_free(struct hides *hides);
@@ -240,9 +243,8 @@ void xattr_list(fuse_req_t req, fuse_ino_t ino, size_t size);
 
 /* ---- the notifier (notify.c): the one thread that tells the kernel what to forget ---- */
 
-/* Takes up model_on_change() and drafts_on_stale(): `fs` has both by then, and no thread runs. */
 struct notifier *notifier_new(struct fs *fs);
-/* Starts the thread, which first tells what was queued before; 0 or -EAGAIN. */
+/* Takes up model_on_change() and drafts_on_stale(), and starts the thread; 0 or -EAGAIN. */
 int notifier_start(struct notifier *notifier);
 /* A reply gave out a version that is no longer shown: its inodes are invalidated again. */
 void notifier_again(struct notifier *notifier, uint64_t serial);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "taskdir.h"
 #include "work.h"
 
 static struct fs *of(fuse_req_t req)
@@ -56,6 +57,8 @@ static unsigned hide_bit(unsigned part)
 		return HIDE_STDOUT;
 	case PART_STDERR:
 		return HIDE_STDERR;
+	case PART_TASKS:
+		return HIDE_TASKS;
 	default:
 		return 1u << (part - PART_FILE);
 	}
@@ -75,8 +78,10 @@ static bool part_attr(struct fs *fs, const struct job *job, unsigned part, struc
 		fs_attr(fs, ino, S_IFDIR | 0755, 0, job->state_ns, ret);
 		return true;
 	}
-	if (part > PART_STDERR || hidden_parts(fs, job) & hide_bit(part))
+	if (part > PART_TASKS || hidden_parts(fs, job) & hide_bit(part))
 		return false;
+	if (part == PART_TASKS)
+		return taskdir_attr(fs, job, ret);
 	if (part == PART_WORK) {
 		fs_attr(fs, ino, S_IFDIR | 0755, 0, job->state_ns, ret);
 		return true;
@@ -100,13 +105,15 @@ static const char *part_name(unsigned part)
 		return "stdout";
 	if (part == PART_STDERR)
 		return "stderr";
+	if (part == PART_TASKS)
+		return "tasks";
 	return jobfile_name((enum job_file)(part - PART_FILE));
 }
 
 /* PART_DIR for a name that no part has. */
 static unsigned part_by_name(const char *name)
 {
-	for (unsigned part = PART_FILE; part <= PART_STDERR; part++)
+	for (unsigned part = PART_FILE; part <= PART_TASKS; part++)
 		if (!strcmp(part_name(part), name))
 			return part;
 	return PART_DIR;
@@ -192,11 +199,11 @@ static void jobdir_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_err(req, ENOENT);
 }
 
-/* ---- listing; work comes last, so that `rm -rf` has removed all else before it gets there ---- */
+/* ---- listing; tasks and work come last: `rm -rf` has removed all else before it gets there ---- */
 
 static const unsigned char listed[] = {PART_FILE, PART_FILE + 1, PART_FILE + 2, PART_FILE + 3,
 	PART_FILE + 4, PART_FILE + 5, PART_FILE + 6, PART_FILE + 7, PART_FILE + 8, PART_STDOUT, PART_STDERR,
-	PART_WORK};
+	PART_TASKS, PART_WORK};
 #define LISTED ((off_t)(sizeof(listed) / sizeof(*listed)))
 
 _Static_assert(sizeof(listed) == PART_VIEW - PART_FILE, "every part of a job is listed");
@@ -243,15 +250,6 @@ static void jobdir_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_
 	list(req, ino, size, off, true);
 }
 
-/* A directory that was opened as a draft's has a handle of that kind. */
-static void jobdir_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (fi->fh)
-		draft_ops.releasedir(req, ino, fi);
-	else
-		fuse_reply_err(req, 0);
-}
-
 /* ---- removing its parts ---- */
 
 static void jobdir_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -263,7 +261,7 @@ static void jobdir_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!job || part == PART_DIR || !part_attr(fs, job, part, &attr)) {
 		fuse_reply_err(req, ENOENT);
-	} else if (part == PART_WORK) {
+	} else if (part == PART_WORK || part == PART_TASKS) {
 		fuse_reply_err(req, EISDIR);
 	} else if (!fs_job_removable(job)) {
 		fuse_reply_err(req, EBUSY);
@@ -282,10 +280,16 @@ static void jobdir_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!job || part == PART_DIR || !part_attr(fs, job, part, &attr)) {
 		fuse_reply_err(req, ENOENT);
-	} else if (part != PART_WORK) {
+	} else if (part != PART_WORK && part != PART_TASKS) {
 		fuse_reply_err(req, ENOTDIR);
 	} else if (!fs_job_removable(job)) {
 		fuse_reply_err(req, EBUSY);
+	} else if (part == PART_TASKS) {
+		bool empty = taskdir_is_hidden(fs, job);
+
+		if (empty)
+			hides_add(fs->hides, job->serial, HIDE_TASKS);
+		fuse_reply_err(req, empty ? 0 : ENOTEMPTY);
 	} else if (work_is_hidden(fs, job)) {
 		hides_add(fs->hides, job->serial, HIDE_WORK);
 		fuse_reply_err(req, 0);
@@ -310,5 +314,4 @@ const struct fuse_lowlevel_ops job_ops = {
 	.release = jobedit_release,
 	.readdir = jobdir_readdir,
 	.readdirplus = jobdir_readdirplus,
-	.releasedir = jobdir_releasedir,
 };

@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "fs.h"
+#include "taskdir.h"
 
 struct news {
 	uint64_t serial;
@@ -34,6 +35,16 @@ struct notifier {
 	bool drafts;           /* lock: drafts_take_stale() has something */
 	bool stopping;         /* lock */
 };
+
+struct notifier *notifier_new(struct fs *fs)
+{
+	struct notifier *n = xcalloc(1, sizeof(*n));
+
+	n->fs = fs;
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->wake, NULL);
+	return n;
+}
 
 static void queue(struct notifier *n, uint64_t serial, bool all)
 {
@@ -68,27 +79,15 @@ static void drafts_stale(void *arg)
 	pthread_cond_signal(&n->wake);
 }
 
-struct notifier *notifier_new(struct fs *fs)
-{
-	struct notifier *n = xcalloc(1, sizeof(*n));
-
-	n->fs = fs;
-	pthread_mutex_init(&n->lock, NULL);
-	pthread_cond_init(&n->wake, NULL);
-	n->jobs = model_count(fs->model);
-	/* Before the engine starts: a change that nobody is told of would not be shown. */
-	model_on_change(fs->model, model_changed, n);
-	drafts_on_stale(fs->drafts, drafts_stale, n);
-	return n;
-}
-
 void notifier_again(struct notifier *n, uint64_t serial)
 {
 	queue(n, serial, true);
 }
 
-static bool is_stopping(struct notifier *n)
+static bool is_stopping(void *arg)
 {
+	struct notifier *n = arg;
+
 	WITH_LOCK(&n->lock);
 	return n->stopping;
 }
@@ -187,6 +186,8 @@ static void tell_job(struct notifier *n, const struct news *news)
 	if (directory)
 		forget_attr(n, fs_job_ino(serial, PART_DIR));
 	AUTO_JOB struct job *now = model_shown(model, serial);
+	if (now)
+		taskdir_forget(n->fs, before, now, news->all, is_stopping, n);
 	bool fresh = model_take_new(model, serial);
 	if (now && (fresh || directory))
 		state_changed(n, now);
@@ -270,6 +271,9 @@ int notifier_start(struct notifier *n)
 	sigset_t all, before;
 	int r;
 
+	n->jobs = model_count(n->fs->model);
+	model_on_change(n->fs->model, model_changed, n);
+	drafts_on_stale(n->fs->drafts, drafts_stale, n);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&n->thread, NULL, notifier_thread, n);
