@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "clusterask.h"
 #include "err.h"
 
 struct clusterinfo {
+	struct clusterask *ask;
 	pthread_mutex_t lock;
 	struct limits *limits;                       /* lock */
 	struct strbuf texts[CLUSTER_TABLE_COUNT];    /* lock */
@@ -39,6 +41,7 @@ struct clusterinfo *clusterinfo_new(void)
 	struct clusterinfo *info = xcalloc(1, sizeof(*info));
 
 	pthread_mutex_init(&info->lock, NULL);
+	info->ask = clusterask_new();
 	for (int i = 0; i < CLUSTER_TABLE_COUNT; i++)
 		info->texts[i] = STRBUF_INIT;
 	set_tables(info, NULL);
@@ -53,6 +56,7 @@ void clusterinfo_free(struct clusterinfo *info)
 	for (int i = 0; i < CLUSTER_TABLE_COUNT; i++)
 		strbuf_release(&info->texts[i]);
 	limits_unref(info->limits);
+	clusterask_free(info->ask);
 	pthread_mutex_destroy(&info->lock);
 	free(info);
 }
@@ -71,6 +75,11 @@ struct limits *clusterinfo_limits(struct clusterinfo *info)
 {
 	WITH_LOCK(&info->lock);
 	return limits_ref(info->limits);
+}
+
+struct clusterask *clusterinfo_ask(struct clusterinfo *info)
+{
+	return info->ask;
 }
 
 void clusterinfo_set_queue(struct clusterinfo *info, const char *text, size_t len, int64_t asked_ns)

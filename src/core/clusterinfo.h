@@ -11,6 +11,8 @@ struct clusterinfo;
 
 enum cluster_table { CLUSTER_PARTITIONS, CLUSTER_LIMITS, CLUSTER_QUEUE, CLUSTER_TABLE_COUNT };
 
+struct clusterask;
+
 struct clusterinfo *clusterinfo_new(void);
 void clusterinfo_free(struct clusterinfo *info);
 
@@ -18,6 +20,8 @@ void clusterinfo_free(struct clusterinfo *info);
 void clusterinfo_set_limits(struct clusterinfo *info, struct limits *limits);
 /* A reference of the caller's, or NULL: they were never told. */
 struct limits *clusterinfo_limits(struct clusterinfo *info);
+/* What drafts ask of the cluster: the clusterinfo's own. */
+struct clusterask *clusterinfo_ask(struct clusterinfo *info);
 /* The text of squeue that limits_render_queue() takes. */
 void clusterinfo_set_queue(struct clusterinfo *info, const char *text, size_t len, int64_t asked_ns);
 

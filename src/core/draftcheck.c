@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "clusterask.h"
 #include "draftinputs.h"
+#include "draftlimits.h"
 #include "err.h"
 #include "drafttree.h"
 #include "sbatchscript.h"
@@ -17,6 +19,8 @@
 
 #define CONFIG_MAX (1u << 20)
 #define SCRIPT_MAX (8u << 20)
+/* So many absolute paths of one draft are looked for on the cluster. */
+#define MOST_PATHS 100
 
 struct checker {
 	const struct draftcheck_request *request;
@@ -24,6 +28,8 @@ struct checker {
 	struct tree_walk walk;
 	struct template *template;
 	struct strbuf notes;   /* lines that hold nothing back */
+	size_t own;            /* of [slurm], config.ini's */
+	unsigned paths;        /* so many were looked for on the cluster */
 	bool has_config;
 	bool named;            /* its files are named, so that their being there says something */
 	bool by_hand;          /* only `mv` submits it */
@@ -104,10 +110,23 @@ static bool input_exists(void *arg, const char *path)
 	return exists(arg, path);
 }
 
+static int on_cluster(void *arg, const char *path)
+{
+	struct checker *c = arg;
+
+	if (!c->request->cluster || c->paths++ >= MOST_PATHS)
+		return -1;
+	struct ask_answer answer = clusterask_get(clusterinfo_ask(c->request->cluster), ASK_PATH, path,
+		c->request->since_ns, NULL);
+	c->ret->questions |= answer.asking;
+	return answer.known ? answer.yes : -1;
+}
+
 static void check_input(struct checker *c, const char *program, const char *path)
 {
 	struct draftinputs_request request = {.folder = c->request->folder, .path = path, .arg = c,
-		.program = program, .values = &c->ret->values, .exists = input_exists, .need = need_input};
+		.program = program, .values = &c->ret->values, .exists = input_exists, .need = need_input,
+		.on_cluster = on_cluster};
 
 	if (!draftinputs_check(&request, &c->notes))
 		c->named = false;
@@ -274,7 +293,14 @@ static void check_inputs(struct checker *c)
 	struct stat st;
 
 	for (size_t i = 0; i < inputs->count; i++) {
-		const char *name = inputs->items[i].key;
+		const char *name = inputs->items[i].key, *source = inputs->items[i].value;
+
+		if (*source == '/' && on_cluster(c, source) == 0) {
+			strbuf_addf(&c->notes, "note: config.ini:%d: [inputs] %s: ", inputs->items[i].line,
+				name);
+			strbuf_add_escaped(&c->notes, source, strlen(source));
+			strbuf_adds(&c->notes, " is not on the cluster: the job would fail\n");
+		}
 
 		if (fstatat(c->request->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
@@ -315,11 +341,29 @@ static void render(struct checker *c)
 	}
 }
 
+static void check_limits(struct checker *c)
+{
+	struct draftcheck *d = c->ret;
+	struct draftlimits limits = {.cluster = c->request->cluster, .preview = d->preview.data,
+		.since_ns = c->request->since_ns, .request = {.spec = d->spec, .own = c->own,
+		.script = d->spec->kind == JOBSPEC_SCRIPT ? d->spec->script : NULL}};
+
+	if (!limits.cluster || !d->preview.len)
+		return;
+	draftlimits_check(&limits, &d->problems, &c->notes);
+	c->wrong = limits.held;
+	d->asking = limits.asking;
+	d->questions |= limits.asking;
+	d->answer_ns = limits.answer_ns;
+}
+
 static void say_how(struct checker *c)
 {
 	struct draftcheck *d = c->ret;
 	const char *name = c->request->name;
 
+	if (d->asking)
+		return;
 	if (d->verdict == DRAFT_READY)
 		strbuf_addf(&d->problems, "nothing: this draft is submitted by itself after %g s of "
 			"quiet\n", (double)d->settle_ms / 1000);
@@ -345,10 +389,12 @@ void draftcheck_run(const struct draftcheck_request *request, struct draftcheck 
 	read_config(&c);
 	check_names(&c);
 	check_inputs(&c);
+	c.own = ret->spec->slurm.count;
 	check_files(&c);
 	jobspec_add_defaults(ret->spec, request->profile->defaults);
 	if (!c.wrong && ret->spec->kind != JOBSPEC_NONE)
 		render(&c);
+	check_limits(&c);
 	c.by_hand = c.by_hand || ret->spec->manual || request->held || (request->name && !c.has_config);
 	if (c.wrong)
 		ret->verdict = DRAFT_INVALID;

@@ -13,6 +13,7 @@
 #include "profile.h"
 #include "strbuf.h"
 
+struct clusterinfo;
 struct template;
 
 enum draft_verdict {
@@ -27,6 +28,10 @@ struct draftcheck_request {
 	const char *name;   /* the folder's, or NULL for the loose files */
 	const struct profile *profile;
 	const char *held;   /* why it must not be submitted by itself, a sentence, or NULL */
+	/* What is known of the cluster, NULL: nothing; what it answered before `since_ns`
+	 * (CLOCK_REALTIME) is asked for again. */
+	struct clusterinfo *cluster;
+	int64_t since_ns;
 	const char *kept;   /* a folder of templates that come before all others, or NULL */
 };
 
@@ -34,6 +39,9 @@ struct draftcheck {
 	enum draft_verdict verdict;
 	bool transfer;          /* files are still under way */
 	bool sums;              /* there is a SHA256SUMS to be checked by draftcheck_sums() */
+	bool asking;            /* sbatch is being asked whether it would take it; till then it waits */
+	bool questions;         /* the cluster is being asked that, or something that holds nothing back */
+	int64_t answer_ns;      /* when sbatch was asked what makes it wrong; 0: never */
 	int64_t settle_ms;
 	struct strbuf problems; /* text for people, a line each; never empty */
 	struct strbuf preview;  /* the batch script; empty where there is none */

@@ -68,7 +68,11 @@ static void check_file(struct checker *c, const struct inputfile *f)
 		c->complete = false;
 		note(c, f, "is known only when the program runs; see that the file is there");
 	} else if (f->absolute) {
-		note(c, f, "is taken to be on the cluster");
+		int there = c->request->on_cluster ? c->request->on_cluster(c->request->arg, f->path) : -1;
+
+		note(c, f, there == 1 ? "is on the cluster" :
+			there == 0 ? "is not on the cluster: the job would fail" :
+			"is taken to be on the cluster");
 	} else if (!path) {
 		note(c, f, "is outside this draft");
 	} else if (f->found == INPUTFILE_PATH) {

@@ -16,6 +16,9 @@ struct draftinputs_request {
 	const struct jobspec_pairs *values;
 	void *arg;        /* of the functions; paths are relative to the draft and clean */
 	bool (*exists)(void *arg, const char *path);
+	/* Whether the absolute `path` is on the cluster: 1, 0, or -1 where that is not known. NULL: as
+	 * if it always gave -1. */
+	int (*on_cluster)(void *arg, const char *path);
 	/* `path` is needed for certain; `by` says which line of which file asks for it. */
 	void (*need)(void *arg, const char *path, const char *by);
 };

@@ -2,10 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "clusterinfo.h"
 #include "draftcut.h"
 #include "drafts_internal.h"
 #include "err.h"
 #include "template.h"
+
+/* What sbatch --test-only says holds for so long before it is asked again. */
+#define ANSWER_NS INT64_C(60000000000)
 
 /* Lets the draft go that was held for a refused text, where another valid one has come. */
 static bool is_held(struct drafts *drafts, uint64_t serial, const char *name, int folder)
@@ -54,7 +58,6 @@ static bool template_changed(struct drafts *drafts, uint64_t serial)
 	return name && template_stamp(name, own) != stamp;
 }
 
-/* Sees to it that the draft's check is of its present state. */
 /* What to say of files that were being written when an earlier mount ended, or NULL. */
 static char *cut_sentence(struct drafts *drafts, uint64_t serial, const char *name, int folder)
 {
@@ -70,6 +73,35 @@ static char *cut_sentence(struct drafts *drafts, uint64_t serial, const char *na
 		"mount ended: %s; copy them again, or submit this one by mv", files.data) : NULL;
 }
 
+bool draft_is_checked(const struct draft *draft)
+{
+	return draft->check && draft->check_changes == draft->changes &&
+		draft->check_information == draft->information;
+}
+
+struct draftcheck_request draft_request(struct drafts *drafts, int folder, const char *name)
+{
+	return (struct draftcheck_request){.folder = folder, .name = name,
+		.profile = drafts->config.profile, .cluster = model_cluster(drafts->config.model),
+		.since_ns = clock_real_ns(drafts->config.clock) - ANSWER_NS};
+}
+
+/* Under lock: whether what holds the draft back may have been mended on the cluster. */
+static bool is_old(const struct drafts *drafts, const struct draft *draft)
+{
+	return draft->check->answer_ns &&
+		clock_real_ns(drafts->config.clock) - draft->check->answer_ns > ANSWER_NS;
+}
+
+static void begin_check(struct drafts *drafts, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	struct draft *draft = draft_find(drafts, serial);
+
+	if (draft)
+		draft->evaluating++;
+}
+
 void draft_evaluate(struct drafts *drafts, uint64_t serial)
 {
 	AUTO_FREE char *name = NULL;
@@ -78,21 +110,23 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, serial);
 	bool none = !draft || draft->sealed;
-	bool fresh = !none && draft->check && draft->check_changes == draft->changes;
+	bool fresh = !none && draft_is_checked(draft) && !is_old(drafts, draft);
 	uint64_t changes = draft ? draft->changes : 0;
+	uint64_t information = draft ? draft->information : 0;
 	pthread_mutex_unlock(&drafts->lock);
 	if (none || (fresh && !template_changed(drafts, serial)) ||
 		draft_open_folder(drafts, serial, &name, &node) < 0)
 		return;
-	struct draftcheck_request request = {.folder = node->fd, .name = name,
-		.profile = drafts->config.profile};
+	struct draftcheck_request request = draft_request(drafts, node->fd, name);
 	AUTO_FREE char *cut = cut_sentence(drafts, serial, name, node->fd);
 	request.held = cut;
 	if (is_held(drafts, serial, name, node->fd))
 		request.held = "a config.ini was refused (see refused.ini) and the text before came back; "
 			"write another, or submit this one by mv";
 	struct draftcheck *check = xcalloc(1, sizeof(*check));
+	begin_check(drafts, serial);
 	draftcheck_run(&request, check);
+	bool questions = check->questions;
 	if (check->config_valid)
 		draft_take_valid(drafts, serial, &check->config);
 	spool_put(drafts->spool, node);
@@ -100,10 +134,13 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 	pthread_mutex_lock(&drafts->lock);
 	draft = draft_find(drafts, serial);
 	struct draftcheck *old = check;
+	if (draft && draft->evaluating)
+		draft->evaluating--;
 	if (draft && !draft->sealed) {
 		old = draft->check;
 		draft->check = check;
 		draft->check_changes = changes;
+		draft->check_information = information;
 	}
 	pthread_mutex_unlock(&drafts->lock);
 	if (old) {
@@ -111,8 +148,28 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 		free(old);
 	}
 	/* The template was mended behind the mount's back: the engine waits for no such thing. */
-	if (fresh)
+	if (fresh || questions)
 		draft_wake_engine(drafts);
+}
+
+void drafts_cluster_told(struct drafts *drafts, bool all)
+{
+	pthread_mutex_lock(&drafts->lock);
+	for (size_t i = 0; i < DRAFT_BUCKETS; i++)
+		for (struct draft *d = drafts->table[i]; d; d = d->next)
+			/* What is being checked may have put its question before the answer came. */
+			d->information += all || d->evaluating || (d->check && d->check->questions);
+	pthread_mutex_unlock(&drafts->lock);
+	draft_wake_engine(drafts);
+}
+
+bool drafts_asking(struct drafts *drafts, uint64_t serial)
+{
+	draft_evaluate(drafts, serial);
+	WITH_LOCK(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+
+	return draft && draft->check && draft->check->asking;
 }
 
 /* Under lock: when to look at the draft again, INT64_MIN where its time has come. */
@@ -122,11 +179,11 @@ static int64_t ready_time(const struct drafts *drafts, const struct draft *draft
 	double least = profile->settle < profile->settle_unnamed ? profile->settle :
 		profile->settle_unnamed;
 	int64_t quiet = 3 * draft->pause_ms;
-	bool checked = draft->check && draft->check_changes == draft->changes;
+	bool checked = draft_is_checked(draft);
 
 	if (draft->sealed || draft->elsewhere || draft->writers || draft->running || draft->failed)
 		return CLOCK_NEVER;
-	if (checked && draft->check->verdict != DRAFT_READY)
+	if (checked && (draft->check->verdict != DRAFT_READY || draft->check->asking))
 		return CLOCK_NEVER;
 	if (checked && draft->sums && draft->sums_changes == draft->changes && *draft->sums)
 		return CLOCK_NEVER;

@@ -63,7 +63,7 @@ struct sealed_draft {
 	struct strbuf left_out; /* names of droppings that are no part of the job, a line each */
 };
 /* Ends the draft: no node of it can change any more.  `forced` (a user's mv) takes it without
- * waiting for quiet; else it must be ready.  -EPERM: not valid; -EBUSY: a file is open for writing
+ * waiting for quiet, or for the cluster's answer; else it must be ready.  -EPERM: not valid; -EBUSY: a file is open for writing
  * or a transfer is under way; -ENOENT: no such draft.  Persist the intent next, then
  * drafts_move(); if that could not be persisted, drafts_unseal(). */
 int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct sealed_draft **ret,
@@ -96,6 +96,11 @@ int drafts_rendered(struct drafts *drafts, uint64_t serial, size_t index, char *
 	struct strbuf *ret, int64_t *mtime_ns);
 /* A template has changed: drafts that use one may have become ready. */
 void drafts_templates_changed(struct drafts *drafts);
+/* The cluster has told something new of itself (`all`), or answered what drafts asked of it: they
+ * are checked again, without another settling time. */
+void drafts_cluster_told(struct drafts *drafts, bool all);
+/* Whether the cluster is being asked if it would take the draft.  Checks it where that is due. */
+bool drafts_asking(struct drafts *drafts, uint64_t serial);
 /* The draft's serial by the name that drafts/ lists ("_loose" too), or 0. */
 uint64_t drafts_by_name(struct drafts *drafts, const char *name);
 bool drafts_has(struct drafts *drafts, uint64_t serial);

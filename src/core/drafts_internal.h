@@ -33,6 +33,8 @@ struct draft {
 	int64_t changed_ms, changed_ns, pause_ms;
 	struct draftcheck *check;  /* of `check_changes`, or NULL */
 	uint64_t check_changes;
+	uint64_t information, check_information; /* what the cluster told, as `changes` */
+	unsigned evaluating;
 	char *sums;                /* what SHA256SUMS showed at `sums_changes`; NULL: not looked */
 	uint64_t sums_changes;
 	char *valid;               /* the last config.ini that was valid, or NULL */
@@ -79,6 +81,10 @@ uint64_t *draft_all_serials(struct drafts *drafts, size_t *count);
 bool draft_config_is_valid(const struct strbuf *text);
 /* Remembers the text as the last valid config.ini, unless one has been refused since. */
 void draft_take_valid(struct drafts *drafts, uint64_t serial, const struct strbuf *text);
+/* Under lock: whether the check is of the present state. */
+bool draft_is_checked(const struct draft *draft);
+/* What is to be checked, with the profile and what is known of the cluster. */
+struct draftcheck_request draft_request(struct drafts *drafts, int folder, const char *name);
 /* Sees to it that the draft's check is of its present state; reads its files. */
 void draft_evaluate(struct drafts *drafts, uint64_t serial);
 /* Under no lock: something may have become ready. */

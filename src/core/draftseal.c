@@ -55,7 +55,7 @@ static int stop_draft(struct drafts *drafts, uint64_t serial, bool forced, char 
 		return -ENOENT;
 	if (draft->sealed || draft->writers)
 		return -EBUSY;
-	if (!forced && (draft->failed || !draft->check || draft->check_changes != draft->changes))
+	if (!forced && (draft->failed || !draft_is_checked(draft)))
 		return -EBUSY;
 	draft->sealed = true;
 	while (draft->running)
@@ -81,6 +81,8 @@ static int judge(const struct draftcheck *check, bool forced, bool checked_sums,
 		return -EPERM;
 	if (check->verdict == DRAFT_MANUAL && !forced)
 		return -EPERM;
+	if (check->asking && !forced)
+		return -EBUSY;
 	return check->sums && !checked_sums ? draftcheck_sums(folder, why) : 0;
 }
 
@@ -124,8 +126,7 @@ int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct seal
 	int r = stop_draft(drafts, serial, forced, &name, &node);
 	if (r < 0)
 		return r;
-	struct draftcheck_request request = {.folder = node->fd, .name = name,
-		.profile = drafts->config.profile};
+	struct draftcheck_request request = draft_request(drafts, node->fd, name);
 	draftcheck_run(&request, &check);
 	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
 	/* The intent must not be on the disk before the bytes are. */

@@ -95,6 +95,7 @@ static void *engine_thread(void *arg)
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
 		limits_tick(e, now_ms, &next_ms);
+		ask_tick(e);
 		progress_tick(e, now_ms, &next_ms);
 		keep_tick(e, now_ms, &next_ms);
 	}
@@ -274,9 +275,10 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	e->submit_lane = lane_new("submit", 1);
 	e->query_lane = lane_new("query", 1);
 	e->limits_lane = lane_new("limits", 1);
+	e->ask_lane = lane_new("ask", 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (e->stage_lane && e->submit_lane && e->query_lane && e->limits_lane)
+	if (e->stage_lane && e->submit_lane && e->query_lane && e->limits_lane && e->ask_lane)
 		e->running = pthread_create(&e->thread, NULL, engine_thread, e) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e->running)
@@ -295,6 +297,7 @@ void engine_stop(struct engine *e)
 	lane_end(e->submit_lane);
 	lane_end(e->query_lane);
 	lane_end(e->limits_lane);
+	lane_end(e->ask_lane);
 	pthread_mutex_lock(&e->lock);
 	e->ending = true;
 	pthread_cond_signal(&e->wake);
@@ -311,6 +314,7 @@ void engine_free(struct engine *e)
 	lane_free(e->submit_lane);
 	lane_free(e->query_lane);
 	lane_free(e->limits_lane);
+	lane_free(e->ask_lane);
 	progress_watch_free(e->progress);
 	chains_free(e->chains);
 	free(e->tracks);
@@ -431,6 +435,7 @@ static void take_state(struct engine *e, void *arg)
 	e->connection.state = news->state;
 	snprintf(e->connection.text, sizeof(e->connection.text), "%s", news->text);
 	model_set_connection(e->model, &e->connection);
+	ask_state(e, news->state);
 	for (size_t i = 0; e->online && i < e->track_count; i++)
 		e->tracks[i].due_ms = 0;
 	free(news->text);

@@ -50,6 +50,7 @@ struct submission {
 	engine_done_fn done;
 	void *arg;
 	int64_t until_ms; /* writers that have flushed are waited for until then */
+	int64_t answer_ms; /* what sbatch --test-only says is waited for until then */
 };
 
 struct engine {
@@ -72,6 +73,7 @@ struct engine {
 	struct lane *submit_lane;
 	struct lane *query_lane;
 	struct lane *limits_lane;  /* sacctmgr may hang for long */
+	struct lane *ask_lane;     /* drafts' questions, which somebody waits for */
 
 	struct track *tracks;      /* by serial */
 	size_t track_count;
@@ -92,6 +94,7 @@ struct engine {
 	bool limits_busy;          /* the cluster is being asked for its limits */
 	bool limits_again;         /* ... and is to be asked once more */
 	int64_t limits_ms;         /* no sooner than this */
+	bool asking;               /* drafts' questions are under way */
 	bool queue_wanted;         /* somebody reads cluster/queue */
 	bool submitting;           /* a batch is under way */
 	bool syncing;
@@ -164,6 +167,9 @@ void limits_load(struct engine *e);
 /* Asks again soon: a refusal shows that what is known is old. */
 void limits_renew(struct engine *e);
 void limits_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* askwatch.c: what drafts ask of the cluster. */
+void ask_state(struct engine *e, enum remote_state state);
+void ask_tick(struct engine *e);
 /* watch.c: states. */
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* Gives `now`, which is committed next, these tasks (NULL: it is no array), and persists them.  Takes

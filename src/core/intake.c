@@ -13,6 +13,8 @@
 #define AT_ONCE 64
 /* The kernel sends a file's release in the background, late behind other requests. */
 #define WRITER_WAIT_MS 1000
+/* Longer than a Slurm that is well takes for an answer, shorter than a person's patience. */
+#define ANSWER_WAIT_MS 5000
 
 static int make_uuid(char uuid[JOB_UUID_SIZE])
 {
@@ -108,8 +110,10 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 	return 0;
 }
 
-static int submit(struct engine *e, uint64_t serial, const char *name)
+static int submit(struct engine *e, const struct submission *s, int64_t now_ms)
 {
+	uint64_t serial = s->serial;
+	const char *name = s->name;
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
 	struct sealed_draft *sealed;
 
@@ -119,6 +123,8 @@ static int submit(struct engine *e, uint64_t serial, const char *name)
 	if (model_name_taken(e->model, name))
 		return -EEXIST;
 	r = drafts_writers(e->drafts, serial);
+	if (r == 0 && now_ms < s->answer_ms && drafts_asking(e->drafts, serial))
+		r = -EINPROGRESS;
 	if (r == 0)
 		r = drafts_seal(e->drafts, serial, true, &sealed, &why);
 	return r < 0 ? r : make_job(e, sealed, name);
@@ -140,22 +146,24 @@ void intake_submit(struct engine *e, void *submission)
 		return;
 	}
 	s->until_ms = clock_mono_ms(e->clock) + WRITER_WAIT_MS;
+	s->answer_ms = clock_mono_ms(e->clock) + ANSWER_WAIT_MS;
 	s->next = e->submissions;
 	e->submissions = s;
 }
 
-/* Every release wakes the engine, so each is looked at again when something has changed. */
+/* Every release and every answer of the cluster wakes the engine, so each is looked at again when something has changed. */
 static void try_submissions(struct engine *e, int64_t now_ms, int64_t *next_ms)
 {
 	struct submission **at = &e->submissions;
 
 	while (*at) {
 		struct submission *s = *at;
-		int r = submit(e, s->serial, s->name);
+		int r = submit(e, s, now_ms);
+		int64_t until_ms = r == -EAGAIN ? s->until_ms : r == -EINPROGRESS ? s->answer_ms : 0;
 
-		if (r == -EAGAIN && now_ms < s->until_ms) {
-			if (s->until_ms < *next_ms)
-				*next_ms = s->until_ms;
+		if (now_ms < until_ms) {
+			if (until_ms < *next_ms)
+				*next_ms = until_ms;
 			at = &s->next;
 			continue;
 		}

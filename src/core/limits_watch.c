@@ -55,6 +55,7 @@ static void answered(struct engine *e, void *arg)
 		if (good) {
 			keep(e, q->text.data, asked_ns);
 			clusterinfo_set_limits(model_cluster(e->model), limits);
+			drafts_cluster_told(e->drafts, true);
 		} else {
 			limits_unref(limits);
 		}
