@@ -98,6 +98,8 @@ static void *engine_thread(void *arg)
 		ask_tick(e);
 		progress_tick(e, now_ms, &next_ms);
 		keep_tick(e, now_ms, &next_ms);
+		found_tick(e, now_ms, &next_ms);
+		record_tick(e, now_ms, &next_ms);
 	}
 	intake_end(e);
 	return NULL;
@@ -186,6 +188,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 		va_end(args);
 	}
 	bool news = !before || strcmp(before->state, now->state) != 0;
+	record_changed(e, before, now);
 	jobfile_touch(before, now, real_ns);
 	if (log)
 		now->file_ns[JOB_FILE_LOG] = real_ns;
@@ -225,6 +228,7 @@ static void take_up(void *arg, struct job *job)
 			strcmp(job->state, "WAITING") ? STEP_STAGE : STEP_WAIT;
 	}
 	keep_take_up(e, job);
+	record_take_up(e, job);
 	model_publish(e->model, job);
 }
 
@@ -237,12 +241,15 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	e->clock = config->clock;
 	e->store = config->store;
 	e->model = config->model;
+	e->installation = config->installation;
 	e->cluster = (struct cluster){.remote = config->remote, .setup = config->profile->setup,
 		.clock = config->clock};
 	e->last = &e->first;
 	e->interval_ms = (int64_t)config->profile->sync_interval * 1000;
 	e->connection.since_ns = clock_real_ns(e->clock);
 	snprintf(e->connection.text, sizeof(e->connection.text), "not connected yet");
+	snprintf(e->connection.note, sizeof(e->connection.note), "%s",
+		config->note ? config->note : "");
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -322,6 +329,8 @@ void engine_free(struct engine *e)
 	free(e->records);
 	free(e->project);
 	keep_free(e->keeper);
+	found_free(e->finder);
+	record_free(e->recorder);
 	free(e->user);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);

@@ -20,6 +20,7 @@
 #include "store.h"
 
 struct engine;
+struct installation;
 
 typedef void (*engine_done_fn)(void *arg, int result);
 
@@ -30,6 +31,8 @@ struct engine_config {
 	struct model *model;
 	struct drafts *drafts;  /* may be set with engine_start() */
 	struct remote *remote;
+	const struct installation *installation; /* NULL: jobs get no records on the cluster */
+	const char *note;       /* for cluster/connection, or NULL */
 };
 
 /* Loads the jobs of the store into the model.  The drafts are opened after it (they need serials). */

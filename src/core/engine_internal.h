@@ -11,6 +11,7 @@
 #include "chain.h"
 #include "command.h"
 #include "engine.h"
+#include "installation.h"
 #include "lane.h"
 
 enum step {
@@ -88,6 +89,9 @@ struct engine {
 	char *user;                /* the login name there */
 	char *project;             /* as scratch; NULL where the profile names none */
 	struct keeper *keeper;     /* keep.c's own */
+	const struct installation *installation; /* NULL: no records are written or looked for */
+	struct finder *finder;     /* found.c's own */
+	struct recorder *recorder; /* recordwrite.c's own */
 
 	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
@@ -139,6 +143,8 @@ void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 void intake_submit(struct engine *e, void *submission);
 /* Answers with -ESHUTDOWN what still waits. */
 void intake_end(struct engine *e);
+/* The first free name: itself, then -2, -3, ...; the caller's to free. */
+char *intake_free_name(struct engine *e, const char *wanted);
 int intake_finish_moves(struct engine *e, struct strbuf *why);
 /* verbs.c: what ctl, rmdir and a mended config.ini ask for. */
 int verb_run(struct engine *e, uint64_t serial, const char *verb);
@@ -160,6 +166,14 @@ int keep_discard(struct engine *e, struct job *job);
 void keep_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* NULL is fine. */
 void keep_free(struct keeper *keeper);
+/* found.c: jobs that lie on the cluster and are not in the database.  NULL is fine. */
+void found_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+void found_free(struct finder *finder);
+/* recordwrite.c: how jobs ended, for found.c.  record_changed() may change `now`, committed next. */
+void record_take_up(struct engine *e, const struct job *job);
+void record_changed(struct engine *e, const struct job *before, struct job *now);
+void record_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+void record_free(struct recorder *recorder);
 /* probe.c: what the cluster is like. */
 void probe_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* limits_watch.c: what the cluster allows.  Takes up what the database has of it. */
@@ -171,6 +185,8 @@ void limits_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 void ask_state(struct engine *e, enum remote_state state);
 void ask_tick(struct engine *e);
 /* watch.c: states. */
+/* Where the output of `now`, whose script the store has, really goes. */
+void watch_find_outputs(struct engine *e, struct job *now);
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* Gives `now`, which is committed next, these tasks (NULL: it is no array), and persists them.  Takes
  * over the reference.  0 or an error of the store's. */

@@ -44,6 +44,11 @@ static char *free_name(struct engine *e, const char *wanted, bool numbered)
 	return name;
 }
 
+char *intake_free_name(struct engine *e, const char *wanted)
+{
+	return free_name(e, wanted, false);
+}
+
 static int commit_intent(struct engine *e, const struct sealed_draft *sealed, const char *name,
 	char uuid[JOB_UUID_SIZE])
 {

@@ -44,6 +44,7 @@ struct job {
 	bool moved;                    /* the spool has its files apart from the drafts, or lost them */
 	bool kept;                     /* the results are in project, verified */
 	bool discarded;                /* they need not be: it may be removed without */
+	bool recorded;                 /* its record on the cluster says how it ended */
 	bool purged;                   /* its directory on scratch is gone, and not by us */
 	unsigned copies;               /* of its results to project: numbers them, see keep.h */
 	bool by_rename;                /* made by a user's mv, of which the kernel knows; not stored */

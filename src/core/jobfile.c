@@ -64,6 +64,7 @@ static void render_info(const struct job *job, struct strbuf *b)
 	add_line(b, "reason", job->reason);
 	add_line(b, "name", job->name);
 	add_line(b, "slurm_id", job->slurm_id);
+	add_line(b, "owner", job->owner);
 	strbuf_adds(b, job->facts);
 	if (*job->facts && b->data[b->len - 1] != '\n')
 		strbuf_addc(b, '\n');
@@ -81,6 +82,9 @@ static void render_ctl(const struct job *job, struct strbuf *b)
 {
 	unsigned verbs = jobstate_verbs_listed(job->state, job->reason);
 
+	/* Another installation's. */
+	if (*job->owner)
+		verbs &= JOBSTATE_VERB_SYNC;
 	if (!*job->project_dir || !*job->slurm_id)
 		verbs &= ~(unsigned)JOBSTATE_VERB_RETRIEVE;
 	if (!job_keeps(job))

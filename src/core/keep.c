@@ -49,6 +49,11 @@ static const char keep_script[] =
 	"  nice rsync -rltE --force --exclude=/.slurmount/ --temp-dir=\"$to/.slurmount/part-$number\""
 	" -- ./ \"$to/\" || return\n"
 	"  rmdir -- \"$to/.slurmount/part-$number\"\n"
+	/* By which the job is found again once scratch was purged. */
+	"  for file in .slurmount/{record,state,config.ini,script.sbatch,claim,outcome-*}; do\n"
+	"    [ ! -e \"$file\" ] && [ ! -L \"$file\" ] || [[ $file = *.part ]] ||\n"
+	"      cp -fPp -- \"$file\" \"$to/.slurmount/\" || return\n"
+	"  done\n"
 	"  [ \"$check\" = yes ] || { echo copied; return; }\n"
 	"  left=$(nice rsync -rlncE --out-format=%n --exclude=/.slurmount/ -- ./ \"$to/\") || return\n"
 	/* Of a directory the time alone may differ. */

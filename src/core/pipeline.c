@@ -6,6 +6,7 @@
 #include "engine_internal.h"
 #include "err.h"
 #include "jobstate.h"
+#include "jobrecord.h"
 #include "log.h"
 #include "profile.h"
 #include "reconcile.h"
@@ -104,7 +105,7 @@ struct staging {
 	struct engine *engine;
 	uint64_t serial;
 	struct stage_request request;
-	char *source, *workdir, *records, *scratch, *script, *uuid;
+	char *source, *workdir, *records, *scratch, *script, *uuid, *record, *config;
 	char **folders;
 	struct stage_file *files;
 	struct chain_gifts gifts;
@@ -125,6 +126,8 @@ static void staging_free(struct staging *s)
 	free(s->scratch);
 	free(s->script);
 	free(s->uuid);
+	free(s->record);
+	free(s->config);
 	strbuf_release(&s->why);
 	free(s);
 }
@@ -227,6 +230,23 @@ static int render(struct engine *e, struct job *now, const struct sealed_request
 	return r < 0 ? r : watch_set_tasks(e, now, tasks_of_script(ret->data, e->user));
 }
 
+/* What lets the job be found again, beside it. */
+static void add_record(struct engine *e, const struct job *job, struct staging *s)
+{
+	struct strbuf record = STRBUF_INIT;
+	struct strbuf config = STRBUF_INIT;
+
+	if (!e->installation)
+		return;
+	jobrecord_write(job, e->installation, &record);
+	s->request.record = s->record = strbuf_steal(&record);
+	if (store_text(e->store, job, STORE_CONFIG, &config) == 0 && config.len) {
+		s->request.config_len = config.len;
+		s->request.config = s->config = strbuf_steal(&config);
+	}
+	strbuf_release(&config);
+}
+
 static void start_staging(struct engine *e, struct track *track)
 {
 	struct job *now = engine_edit(e, track->serial);
@@ -274,6 +294,7 @@ static void start_staging(struct engine *e, struct track *track)
 	request.file_count = 0;
 	s->request.script = s->script = strbuf_steal(&script);
 	sealed_request_release(&request);
+	add_record(e, now, s);
 	if (engine_commit(e, now, NULL) < 0) {
 		engine_pause(e, track);
 		staging_free(s);

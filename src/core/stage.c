@@ -229,6 +229,12 @@ static int send_all(struct sender *s, const struct stage_request *request)
 	}
 	tar_header(&s->pending, ".slurmount/", S_IFDIR | 0755, 0, NULL);
 	r = send_bytes(s, ".slurmount/script.sbatch", 0644, request->script, request->script_len);
+	if (r == 0 && request->record)
+		r = send_bytes(s, ".slurmount/record", 0644, request->record,
+			strlen(request->record));
+	if (r == 0 && request->config)
+		r = send_bytes(s, ".slurmount/config.ini", 0644, request->config,
+			request->config_len);
 	if (r < 0)
 		return r;
 	/* The list cannot check itself: the SSH line and tar's own framing have to do. */

@@ -33,6 +33,9 @@ struct stage_request {
 	const char *records;    /* absolute: made where it is missing */
 	const char *script;     /* becomes .slurmount/script.sbatch */
 	size_t script_len;
+	const char *record;     /* becomes .slurmount/record; NULL for none */
+	const char *config;     /* becomes .slurmount/config.ini; NULL for none */
+	size_t config_len;
 	const char *const *folders; /* NULL-terminated, below workdir: made for output files */
 	const struct stage_file *files; /* that its template makes or brings */
 	size_t file_count;

@@ -65,6 +65,7 @@ enum flag {
 	FLAG_KEPT = 16,
 	FLAG_DISCARDED = 32,
 	FLAG_PURGED = 64,
+	FLAG_RECORDED = 128,
 };
 
 struct store {
@@ -261,6 +262,7 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	job->kept = flags & FLAG_KEPT;
 	job->discarded = flags & FLAG_DISCARDED;
 	job->purged = flags & FLAG_PURGED;
+	job->recorded = flags & FLAG_RECORDED;
 	job->attempt = (unsigned)sqlite3_column_int64(stmt, 5);
 	for (int i = 0; i < 8; i++)
 		job_set(strings[i], column(stmt, 6 + i));
@@ -313,7 +315,8 @@ static int write_job(struct store *s, enum statement which, const struct job *jo
 	int64_t flags = (job->cancel_asked ? FLAG_CANCEL_ASKED : 0) |
 		(job->staged ? FLAG_STAGED : 0) | (job->taken ? FLAG_TAKEN : 0) |
 		(job->moved ? FLAG_MOVED : 0) | (job->kept ? FLAG_KEPT : 0) |
-		(job->discarded ? FLAG_DISCARDED : 0) | (job->purged ? FLAG_PURGED : 0);
+		(job->discarded ? FLAG_DISCARDED : 0) | (job->purged ? FLAG_PURGED : 0) |
+		(job->recorded ? FLAG_RECORDED : 0);
 	int r = finish(s, query(s, which, "itttiittttttttiiiiiibtttii", (int64_t)job->serial, job->uuid,
 		job->name, job->state, flags, (int64_t)job->attempt, job->slurm_id, job->workdir,
 		job->records, job->stdout_path, job->stderr_path, job->reason, job->facts, job->error,

@@ -218,6 +218,16 @@ static void note_unknown(struct engine *e, const struct job *job, const char *ve
 	engine_commit(e, now, NULL);
 }
 
+static int owned_elsewhere(struct engine *e, const struct job *job, const char *verb)
+{
+	struct job *now = job_copy(job);
+
+	verb_note(now, "ctl: `%s` is not possible here: the job is %s's, which submitted it from another "
+		"installation; write it there.", verb, job->owner);
+	engine_commit(e, now, NULL);
+	return -EPERM;
+}
+
 int verb_run(struct engine *e, uint64_t serial, const char *verb)
 {
 	AUTO_JOB struct job *job = model_latest(e->model, serial);
@@ -227,6 +237,8 @@ int verb_run(struct engine *e, uint64_t serial, const char *verb)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		if (strcmp(verbs[i].word, verb))
 			continue;
+		if (*job->owner && verbs[i].bit != JOBSTATE_VERB_SYNC)
+			return owned_elsewhere(e, job, verb);
 		if (jobstate_verbs(job->state) & verbs[i].bit)
 			return verbs[i].act(e, job);
 		struct job *now = job_copy(job);
@@ -268,6 +280,20 @@ int verb_set_config(struct engine *e, uint64_t serial, const char *text, size_t 
 	return r < 0 ? r : committed;
 }
 
+/* Another installation's: nothing is done to it on the cluster. */
+static int forget(struct engine *e, const struct job *job)
+{
+	if (chain_needs(e, job->serial))
+		return -EBUSY;
+	int r = store_remove(e->store, job, NULL);
+	if (r < 0)
+		return r;
+	engine_drop_track(e, job->serial);
+	chain_drop(e, job->serial);
+	model_remove(e->model, job->serial);
+	return 0;
+}
+
 int verb_remove(struct engine *e, uint64_t serial)
 {
 	AUTO_JOB struct job *job = model_latest(e->model, serial);
@@ -276,6 +302,8 @@ int verb_remove(struct engine *e, uint64_t serial)
 		return -ENOENT;
 	enum jobstate_class class = jobstate_class(job->state);
 	struct track *track = engine_track(e, serial);
+	if (*job->owner)
+		return forget(e, job);
 	if (job_keeps(job))
 		return -EBUSY;
 	/* A requeue on its way may make it active. */

@@ -407,7 +407,7 @@ static char *output_path(struct engine *e, const struct job *job, const char *ke
 	return pattern ? outpath_expand(pattern, &values) : NULL;
 }
 
-static void find_outputs(struct engine *e, struct job *now)
+void watch_find_outputs(struct engine *e, struct job *now)
 {
 	AUTO_FREE char *out = output_path(e, now, "output");
 	AUTO_FREE char *err = output_path(e, now, "error");
@@ -477,7 +477,7 @@ static bool apply(struct engine *e, const struct sight *s)
 		now->ended_ns = clock_real_ns(e->clock);
 	}
 	if (!*now->stdout_path)
-		find_outputs(e, now);
+		watch_find_outputs(e, now);
 	bool new_state = strcmp(job->state, word);
 	if (new_state)
 		verb_note(now, NULL);

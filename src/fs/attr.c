@@ -99,6 +99,9 @@ bool fs_job_removable(const struct job *job)
 
 	if (job->needed || job_keeps(job))
 		return false;
+	/* It is only forgotten here. */
+	if (*job->owner)
+		return true;
 	return class == JOBSTATE_ENDED || class == JOBSTATE_LOST || !strcmp(job->state, "REJECTED");
 }
 

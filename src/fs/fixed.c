@@ -93,6 +93,10 @@ static void render_connection(struct fs *fs, struct strbuf *ret)
 	add_time(ret, "states_asked", now.asked_ns);
 	strbuf_adds(ret, "problem = ");
 	strbuf_add_escaped(ret, now.problem, strlen(now.problem));
+	if (*now.note) {
+		strbuf_adds(ret, "\nnote = ");
+		strbuf_add_escaped(ret, now.note, strlen(now.note));
+	}
 	strbuf_addf(ret, "\ncontrol_socket = %s\n", fs->control);
 }
 

@@ -20,6 +20,7 @@
 #include "cli.h"
 #include "control.h"
 #include "err.h"
+#include "installation.h"
 #include "log.h"
 #include "mount.h"
 #include "state.h"
@@ -38,6 +39,8 @@ struct daemon {
 	char *spool, *control_path;
 	struct fs fs;
 	struct control *control;
+	struct installation installation;
+	struct strbuf note;     /* what is to be known of this start */
 };
 
 static void complain(const char *text)
@@ -100,7 +103,19 @@ static int open_state(struct daemon *d, struct strbuf *why)
 		r = d->lock_fd < 0 ? d->lock_fd : 0;
 	}
 	if (r == 0)
+		r = installation_load(d->state, &d->installation, why);
+	if (r == 0)
 		r = store_open(database, &d->fs.store, why);
+	if (r == -EUCLEAN) {
+		AUTO_FREE char *damage = xstrdup(why->data);
+
+		strbuf_reset(why);
+		r = state_set_aside(database, damage, &d->note, why);
+		if (r == 0)
+			r = store_open(database, &d->fs.store, why);
+		if (r == 0)
+			complain(d->note.data);
+	}
 	return r;
 }
 
@@ -116,7 +131,8 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 		return -EAGAIN;
 	}
 	struct engine_config engine = {.profile = fs->profile, .clock = fs->clock,
-		.store = fs->store, .model = fs->model, .remote = fs->remote};
+		.store = fs->store, .model = fs->model, .remote = fs->remote,
+		.installation = &d->installation, .note = d->note.len ? d->note.data : NULL};
 	r = engine_new(&engine, &fs->engine, why);
 	if (r < 0)
 		return r;
@@ -264,6 +280,7 @@ static void descend(struct daemon *d)
 	announcer_free(fs->announcer);
 	templates_free(fs->templates);
 	model_free(fs->model);
+	strbuf_release(&d->note);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 }
@@ -365,7 +382,7 @@ static int mount_it(const struct cli *cli, const struct setup *setup)
 	AUTO_FREE char *spool = state ? xasprintf("%s/spool", state) : NULL;
 	AUTO_FREE char *control = state ? xasprintf("%s/control", state) : NULL;
 	struct daemon d = {.cli = cli, .setup = setup, .mountpoint = mountpoint, .state = state,
-		.lock_fd = -1, .spool = spool, .control_path = control};
+		.note = STRBUF_INIT, .lock_fd = -1, .spool = spool, .control_path = control};
 
 	if (mountpoint && !state)
 		strbuf_adds(&why, "neither XDG_STATE_HOME nor HOME says where to keep the state");

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "childproc.h"
 #include "clock.h"
@@ -213,4 +214,29 @@ int state_lock(const char *path, const char *mountpoint, struct strbuf *why)
 		return error;
 	}
 	return steal_fd(&fd);
+}
+
+/* ---- a damaged database ---- */
+
+int state_set_aside(const char *database, const char *damage, struct strbuf *note,
+	struct strbuf *why)
+{
+	static const char *const endings[] = {"-wal", "-shm", "-journal", ""};
+	AUTO_FREE char *aside = xasprintf("%s.damaged-%lld", database, (long long)time(NULL));
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
+		AUTO_FREE char *from = xasprintf("%s%s", database, endings[i]);
+		AUTO_FREE char *to = xasprintf("%s%s", aside, endings[i]);
+
+		if (rename(from, to) && (errno != ENOENT || !*endings[i])) {
+			int error = -errno;
+
+			strbuf_addf(why, "%s is damaged (%s) and cannot be renamed: %s", database,
+				damage, strerror(-error));
+			return error;
+		}
+	}
+	strbuf_addf(note, "the database of jobs was damaged (%s); it is kept as %s, and the jobs are looked "
+		"for on the cluster", damage, aside);
+	return 0;
 }

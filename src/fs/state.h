@@ -11,6 +11,11 @@ int state_make(const char *path, struct strbuf *why);
 /* Takes the lock; waits for a holder that is ending.  Its descriptor, or -EBUSY with who it is. */
 int state_lock(const char *path, const char *mountpoint, struct strbuf *why);
 
+/* Renames a damaged database, and what SQLite keeps beside it, out of the way; `note` then says so and
+ * what was wrong.  0 or a negative errno with a sentence in `why`. */
+int state_set_aside(const char *database, const char *damage, struct strbuf *note,
+	struct strbuf *why);
+
 /* The source ("slurmount:LABEL") of the slurmount at `mountpoint`, the caller's to free, or NULL. */
 char *state_mounted(const char *mountpoint);
 /* The mount point as an absolute path without links, the caller's to free; a dead mount left there

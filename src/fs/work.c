@@ -366,7 +366,9 @@ static void removal(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 	if (!task)
 		return;
-	if (!fs_job_removable(task->job)) {
+	if (*task->job->owner) {
+		refuse(task, EPERM);
+	} else if (!fs_job_removable(task->job)) {
 		refuse(task, EBUSY);
 	} else if (!name_is_fine(name)) {
 		refuse(task, EINVAL);

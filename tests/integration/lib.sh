@@ -15,7 +15,7 @@ mount_up() {
     if [ "$TRANSPORT" = local ]; then
         profile=$CLUSTER/local.ini host=local
     fi
-    XDG_STATE_HOME=$STATE "$SLURMOUNT" -c "$profile" ${MOUNT_OPTIONS:-} "$host" "$MNT"
+    XDG_STATE_HOME=$STATE "$SLURMOUNT" -c "$profile" -o "scratch=$SCRATCH" ${MOUNT_OPTIONS:-} "$host" "$MNT"
     mountpoint -q "$MNT" || fail "nothing is mounted on $MNT"
 }
 
@@ -107,4 +107,7 @@ export HOME=$CLUSTER/home
 TEST_DIR=$(mktemp -d)
 MNT=$TEST_DIR/mnt STATE=$TEST_DIR/state
 mkdir -p "$MNT" "$STATE"
+# A scratch of its own: a new database finds all jobs that lie on one.
+SCRATCH=$SCRATCH/${TEST_DIR##*/}
+export SCRATCH
 trap end_test EXIT
