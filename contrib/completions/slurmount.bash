@@ -18,6 +18,7 @@ _slurmount() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word words=0
     local options='-c --config= -o --check --login -f --foreground -d --debug -h --help -V --version'
     local keys='host= user= port= identity= known_hosts= jump= scratch= project= setup= submit_rate='
+    keys+=' interval= max_interval= settle= settle_unnamed= streams= partition= account= qos='
     COMPREPLY=()
     case $prev in
     -c | --config | =)
@@ -27,7 +28,7 @@ _slurmount() {
         ;;
     -o)
         compopt -o nospace
-        mapfile -t COMPREPLY < <(compgen -W "$keys allow_other" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$keys allow_other xattr" -- "$cur")
         return
         ;;
     --login)

@@ -310,6 +310,19 @@ static void check_inputs(struct checker *c)
 	}
 }
 
+/* Slurm fails a job whose standard input is not there.  What %j and the like become, or what lies
+ * elsewhere on the cluster, is not known here. */
+static void check_stdin(struct checker *c)
+{
+	const char *input = jobspec_slurm(c->ret->spec, "input");
+	AUTO_FREE char *path = input && !strchr(input, '%') ? jobspec_clean_path(input) : NULL;
+
+	if (!path)
+		return;
+	c->named = true;
+	need(c, path, "[slurm] input");
+}
+
 static void check_files(struct checker *c)
 {
 	struct jobspec *spec = c->ret->spec;
@@ -324,6 +337,7 @@ static void check_files(struct checker *c)
 		c->named = true;
 		need(c, *f, "[job] files");
 	}
+	check_stdin(c);
 }
 
 static void render(struct checker *c)

@@ -221,7 +221,7 @@ static void take_up(void *arg, struct job *job)
 	enum jobstate_class class = jobstate_class(job->state);
 
 	if ((class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")) ||
-		class == JOBSTATE_ACTIVE) {
+		class == JOBSTATE_ACTIVE || (class == JOBSTATE_ENDED && !job->ended_ns)) {
 		struct track *track = engine_add_track(e, job->serial);
 
 		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT :
@@ -269,6 +269,17 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	return 0;
 }
 
+/* What was to be cancelled when the program ended, and what no sbatch was run for. */
+static void finish_cancels(struct engine *e)
+{
+	for (size_t i = e->track_count; i-- > 0;) {
+		AUTO_JOB struct job *job = model_latest(e->model, e->tracks[i].serial);
+
+		if (job && job->cancel_asked && !job->taken && !*job->slurm_id)
+			pipeline_cancelled(e, job->serial);
+	}
+}
+
 int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 {
 	sigset_t all, before;
@@ -278,6 +289,7 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	if (r < 0)
 		return r;
 	chain_load(e);
+	finish_cancels(e);
 	e->stage_lane = lane_new("stage", 2);
 	e->submit_lane = lane_new("submit", 1);
 	e->query_lane = lane_new("query", 1);

@@ -33,6 +33,9 @@ struct track {
 	unsigned failures;     /* in a row, for the pauses */
 	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
 	int64_t empty_ms;      /* first time that no trace of a taken attempt was found; 0: none */
+	int64_t ended_ms;      /* first time that it was seen at its end since a requeue; 0: not */
+	unsigned outcome_of;   /* the attempt whose outcome lies on the cluster, to be read; 0: none */
+	unsigned doubtful_of;  /* the attempt whose outcome was read and does not tell; 0: none */
 };
 
 typedef void (*engine_fn)(struct engine *engine, void *arg);

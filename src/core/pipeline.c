@@ -340,7 +340,10 @@ static void refused_for_now(struct engine *e, const struct job *job,
 /* It may be queued all the same: only the absence of every trace says no. */
 static void answer_lost(struct engine *e, const struct job *job, const char *error)
 {
-	engine_track(e, job->serial)->due_ms = clock_in(e->clock, 5000);
+	struct track *track = engine_track(e, job->serial);
+
+	track->doubtful_of = job->attempt;
+	track->due_ms = clock_in(e->clock, 5000);
 	if (!strcmp(job->error, error))
 		return;
 	struct job *now = job_copy(job);
@@ -372,6 +375,8 @@ static void refused(struct engine *e, const struct job *job, const struct slurm_
 	slurm_error_explain(words, &text);
 	if (info.reconcile_first)
 		answer_lost(e, job, text.data);
+	else if (job->cancel_asked)
+		pipeline_cancelled(e, job->serial);
 	else if (!info.retry)
 		pipeline_reject(e, job->serial, text.data);
 	else
@@ -394,13 +399,19 @@ static void take_outcome(struct engine *e, const struct job *job, const struct s
 		pipeline_adopt_id(e, job->serial, id, "");
 	else if (outcome.exit_status != 0 && outcome.exit_status != 124)
 		refused(e, job, &outcome);
-	else
+	else {
 		/* An id that cannot be read, or sbatch ended by its time limit: look for the job. */
+		track->doubtful_of = job->attempt;
 		track->due_ms = clock_in(e->clock, 5000);
+	}
 }
 
 static void stage_again(struct engine *e, const struct job *job, struct track *track)
 {
+	if (job->cancel_asked) {
+		pipeline_cancelled(e, job->serial);
+		return;
+	}
 	struct job *now = job_copy(job);
 
 	/* No command of ours found it before, so sbatch never ran; a new one gets a new name. */
@@ -487,12 +498,14 @@ static void add_to_batch(struct engine *e, struct batch *batch, struct track *tr
 		.attempt = job->attempt, .outcome = STRBUF_INIT};
 }
 
-/* An attempt whose outcome never came is looked for where it must have left a trace. */
+/* An attempt whose outcome never came, or does not tell, is looked for where it must have left a
+ * trace. */
 static bool needs_look(struct engine *e, const struct track *track)
 {
 	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
 
 	return job && job->taken &&
+		(track->outcome_of != job->attempt || track->doubtful_of == job->attempt) &&
 		(clock_real_ns(e->clock) - job->taken_ns) / 1000000 > OUTCOME_MS;
 }
 

@@ -18,12 +18,17 @@ struct look {
 	struct command_result answer;
 };
 
-/* Prints "revoked", "outcome", "id N", and "failed WHAT" for a source that could not be asked. */
+/* Prints "revoked", "outcome", "id N", "gone" where the job's directory is, and "failed WHAT" for a
+ * source that could not be asked. */
 static const char look_script[] =
-	"[ -d \"$workdir/.slurmount\" ] || { echo failed directory; exit 0; }\n"
-	"[ -e \"$workdir/.slurmount/outcome-$attempt\" ] && { echo outcome; exit 0; }\n"
+	"if [ -d \"$workdir/.slurmount\" ]; then\n"
+	"  [ $known = no ] && [ -e \"$workdir/.slurmount/outcome-$attempt\" ] &&"
+	" { echo outcome; exit 0; }\n"
 	/* Whoever makes it may run sbatch: made here, nobody did, and no late copy of ours will. */
-	"mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
+	"  mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
+	/* Without the folder above it, its disk is not there just now. */
+	"elif [ -d \"${workdir%/*}\" ]; then echo gone\n"
+	"else echo failed directory; exit 0; fi\n"
 	"if queue=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z'); then\n"
 	"  while read -r id folder; do\n"
 	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
@@ -58,16 +63,30 @@ static void next_attempt(struct engine *e, const struct job *job, const char *pr
 
 	now->attempt++;
 	now->taken = false;
-	engine_commit(e, now, "attempt %u %s", job->attempt, proof);
+	if (engine_commit(e, now, "attempt %u %s", job->attempt, proof) == 0 && job->cancel_asked)
+		pipeline_cancelled(e, job->serial);
 }
 
-static void nothing_found(struct engine *e, struct track *track, const struct job *job)
+/* Nobody can submit from a directory that is not there; whether it was before, nobody can tell. */
+static void give_up(struct engine *e, const struct job *job)
+{
+	if (job->cancel_asked)
+		pipeline_cancelled(e, job->serial);
+	else
+		pipeline_reject(e, job->serial, "Its directory on the cluster is gone, and neither the queue "
+			"nor the accounting knows the job.\nWhether Slurm ever had it cannot be told: sbatch's "
+			"answer was lost. If it did not run, write resubmit to ctl.\n");
+}
+
+static void nothing_found(struct engine *e, struct track *track, const struct job *job, bool gone)
 {
 	int64_t now_ms = clock_mono_ms(e->clock);
 
 	if (!track->empty_ms) {
 		track->empty_ms = now_ms;
 		track->due_ms = now_ms + SECOND_LOOK_MS;
+		engine_commit(e, job_copy(job), "queue, claim and accounting know nothing of attempt %u; they "
+			"are asked once more in %d s", job->attempt, SECOND_LOOK_MS / 1000);
 		return;
 	}
 	if (now_ms - track->empty_ms < SECOND_LOOK_MS) {
@@ -75,7 +94,10 @@ static void nothing_found(struct engine *e, struct track *track, const struct jo
 		return;
 	}
 	track->empty_ms = 0;
-	next_attempt(e, job, "left no trace in queue, claim and accounting, twice: it was not queued");
+	if (gone)
+		give_up(e, job);
+	else
+		next_attempt(e, job, "left no trace in queue, claim and accounting, twice: it was not queued");
 }
 
 static void looked(struct engine *e, void *arg)
@@ -94,17 +116,14 @@ static void looked(struct engine *e, void *arg)
 		next_attempt(e, job, "was revoked before it ran sbatch");
 	} else if (strstr(look->answer.out.data, "outcome")) {
 		/* The ordinary way reads it. */
-		struct job *now = job_copy(job);
-
-		now->taken_ns = clock_real_ns(e->clock);
-		engine_commit(e, now, NULL);
+		track->outcome_of = job->attempt;
 	} else {
 		const char *id = find_id(look->answer.out.data);
 
 		if (id)
 			pipeline_adopt_id(e, look->serial, id, ", found there after its answer was lost");
 		else
-			nothing_found(e, track, job);
+			nothing_found(e, track, job, strstr(look->answer.out.data, "gone"));
 	}
 	command_result_release(&look->answer);
 	strbuf_release(&look->script);
@@ -133,7 +152,8 @@ void reconcile_start(struct engine *e, struct track *track)
 	since[19] = '\0';
 	strbuf_adds(&look->script, "workdir=");
 	shell_quote(&look->script, job->workdir);
-	strbuf_addf(&look->script, "\nattempt=%u\nsince=%s\n%s", job->attempt, since, look_script);
+	strbuf_addf(&look->script, "\nattempt=%u known=%s\nsince=%s\n%s", job->attempt,
+		track->doubtful_of == job->attempt ? "yes" : "no", since, look_script);
 	track->busy = true;
 	lane_post(e->query_lane, run_look, look);
 }

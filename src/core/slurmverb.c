@@ -81,6 +81,9 @@ static void slurmverb_done(struct engine *e, void *arg)
 	}
 	bool ended = has_ended(now);
 	if (!done) {
+		/* What is not known may have been done: it is looked after until its end is seen. */
+		if (ended && v->result == 0)
+			now->ended_ns = clock_real_ns(e->clock);
 		refused(e, now, v);
 	} else {
 		if (!strcmp(v->word, "requeue")) {
@@ -91,7 +94,7 @@ static void slurmverb_done(struct engine *e, void *arg)
 		engine_commit(e, now, "scontrol %s %s was accepted", v->word, v->id);
 	}
 	/* An ended job was only looked after for the sake of its requeue. */
-	if (track && ended && !done && !track->verbs)
+	if (track && ended && !done && v->result == 0 && !track->verbs)
 		engine_drop_track(e, v->serial);
 	e->sync_ms = 0;
 	slurmverb_free(v);
@@ -120,6 +123,9 @@ static int send(struct engine *e, struct job *job, const char *word, const char 
 		return e->online ? -EPERM : -EIO;
 	}
 	verb_note(now, NULL);
+	/* From here on it may run again, which a later start of this program must look after. */
+	if (!strcmp(word, "requeue"))
+		now->ended_ns = 0;
 	int r = engine_commit(e, now, "%s was asked for", word);
 	if (r < 0)
 		return r;

@@ -306,8 +306,8 @@ int verb_remove(struct engine *e, uint64_t serial)
 		return forget(e, job);
 	if (job_keeps(job))
 		return -EBUSY;
-	/* A requeue on its way may make it active. */
-	if (track && track->verbs)
+	/* A requeue that was asked for may make it active. */
+	if (track && (track->verbs || (class == JOBSTATE_ENDED && !job->ended_ns)))
 		return -EBUSY;
 	if (class == JOBSTATE_ACTIVE || (class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")))
 		return -EBUSY;

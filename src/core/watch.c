@@ -16,6 +16,8 @@
 
 /* Neither queue nor accounting nor end record for this long: nobody knows any more. */
 #define LOST_MS 600000
+/* Slurm shows a job that it requeues as one that waits well within this. */
+#define REQUEUE_MS 60000
 /* The accounting may lag behind the queue; the end record decides after this. */
 #define LAG_MS 20000
 
@@ -442,6 +444,19 @@ static void explain_end(struct job *now)
 		job_set(&now->error, text.data);
 }
 
+/* Whether it is at an end from which a requeue, asked for but not seen yet, may still take it. */
+static bool awaits_requeue(struct engine *e, struct track *track, const struct job *job,
+	const char *word)
+{
+	int64_t now_ms = clock_mono_ms(e->clock);
+
+	if (job->ended_ns || strcmp(job->state, word))
+		return false;
+	if (!track->ended_ms)
+		track->ended_ms = now_ms;
+	return now_ms - track->ended_ms < REQUEUE_MS;
+}
+
 /* Applies what was seen; true where anything changed. */
 static bool apply(struct engine *e, const struct sight *s)
 {
@@ -464,6 +479,12 @@ static bool apply(struct engine *e, const struct sight *s)
 	if (s->tasks)
 		memcpy(word, now->state, sizeof(word));
 	bool ended = jobstate_class(word) == JOBSTATE_ENDED || jobstate_class(word) == JOBSTATE_LOST;
+	if (!ended) {
+		track->ended_ms = 0;
+	} else if (awaits_requeue(e, track, job, word)) {
+		job_unref(now);
+		return false;
+	}
 	strcpy(now->state, word);
 	/* Slurm says "None" for no reason. */
 	const char *reason = s->reason && strcmp(s->reason, "None") ? s->reason : "";
@@ -481,7 +502,7 @@ static bool apply(struct engine *e, const struct sight *s)
 	bool new_state = strcmp(job->state, word);
 	if (new_state)
 		verb_note(now, NULL);
-	if (!tasks_changed && same(job, now)) {
+	if (!tasks_changed && same(job, now) && job->ended_ns == now->ended_ns) {
 		if (now->tasks != job->tasks)
 			engine_show(e, now);
 		else

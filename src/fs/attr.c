@@ -75,6 +75,14 @@ void fs_reply_part(fuse_req_t req, const char *bytes, size_t len, size_t size, o
 	fuse_reply_buf(req, bytes + off, len < size ? len : size);
 }
 
+void fs_reply_text(fuse_req_t req, const struct strbuf *text, size_t size, off_t off)
+{
+	struct strbuf copy AUTO_STRBUF = STRBUF_INIT;
+
+	strbuf_add(&copy, text->data, text->len);
+	fs_reply_part(req, copy.data, copy.len, size, off);
+}
+
 void fs_reply_done(void *arg, int result)
 {
 	fuse_reply_err(arg, -result);

@@ -310,7 +310,7 @@ static void fixed_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (ino == FIXED_EVENTS)
 		events_read(req, size, off);
 	else
-		fs_reply_part(req, text->data, text->len, size, off);
+		fs_reply_text(req, text, size, off);
 }
 
 static void fixed_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

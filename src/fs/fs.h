@@ -146,6 +146,9 @@ void fs_attr(const struct fs *fs, fuse_ino_t ino, mode_t mode, uint64_t size, in
 struct fuse_entry_param fs_entry(const struct stat *attr, double timeout);
 /* The part of `len` bytes that a READ asks for. */
 void fs_reply_part(fuse_req_t req, const char *bytes, size_t len, size_t size, off_t off);
+/* The same of a text that the file's release frees: that may come while the reply is still being
+ * written, as far as a sanitizer can tell. */
+void fs_reply_text(fuse_req_t req, const struct strbuf *text, size_t size, off_t off);
 /* engine_done_fn for a request that is answered by an errno alone; `arg` is the request. */
 void fs_reply_done(void *arg, int result);
 /* The cluster's failures as a file's errno (positive). */
@@ -243,8 +246,9 @@ void xattr_list(fuse_req_t req, fuse_ino_t ino, size_t size);
 
 /* ---- the notifier (notify.c): the one thread that tells the kernel what to forget ---- */
 
+/* Takes up model_on_change() and drafts_on_stale(): `fs` has both by then, and no thread runs. */
 struct notifier *notifier_new(struct fs *fs);
-/* Takes up model_on_change() and drafts_on_stale(), and starts the thread; 0 or -EAGAIN. */
+/* Starts the thread, which first tells what was queued before; 0 or -EAGAIN. */
 int notifier_start(struct notifier *notifier);
 /* A reply gave out a version that is no longer shown: its inodes are invalidated again. */
 void notifier_again(struct notifier *notifier, uint64_t serial);

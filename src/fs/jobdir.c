@@ -250,6 +250,15 @@ static void jobdir_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_
 	list(req, ino, size, off, true);
 }
 
+/* A directory that was opened as a draft's has a handle of that kind. */
+static void jobdir_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (fi->fh)
+		draft_ops.releasedir(req, ino, fi);
+	else
+		fuse_reply_err(req, 0);
+}
+
 /* ---- removing its parts ---- */
 
 static void jobdir_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -314,4 +323,5 @@ const struct fuse_lowlevel_ops job_ops = {
 	.release = jobedit_release,
 	.readdir = jobdir_readdir,
 	.readdirplus = jobdir_readdirplus,
+	.releasedir = jobdir_releasedir,
 };

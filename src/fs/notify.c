@@ -36,16 +36,6 @@ struct notifier {
 	bool stopping;         /* lock */
 };
 
-struct notifier *notifier_new(struct fs *fs)
-{
-	struct notifier *n = xcalloc(1, sizeof(*n));
-
-	n->fs = fs;
-	pthread_mutex_init(&n->lock, NULL);
-	pthread_cond_init(&n->wake, NULL);
-	return n;
-}
-
 static void queue(struct notifier *n, uint64_t serial, bool all)
 {
 	WITH_LOCK(&n->lock);
@@ -77,6 +67,20 @@ static void drafts_stale(void *arg)
 	WITH_LOCK(&n->lock);
 	n->drafts = true;
 	pthread_cond_signal(&n->wake);
+}
+
+struct notifier *notifier_new(struct fs *fs)
+{
+	struct notifier *n = xcalloc(1, sizeof(*n));
+
+	n->fs = fs;
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->wake, NULL);
+	n->jobs = model_count(fs->model);
+	/* Before the engine starts: a change that nobody is told of would not be shown. */
+	model_on_change(fs->model, model_changed, n);
+	drafts_on_stale(fs->drafts, drafts_stale, n);
+	return n;
 }
 
 void notifier_again(struct notifier *n, uint64_t serial)
@@ -271,9 +275,6 @@ int notifier_start(struct notifier *n)
 	sigset_t all, before;
 	int r;
 
-	n->jobs = model_count(n->fs->model);
-	model_on_change(n->fs->model, model_changed, n);
-	drafts_on_stale(n->fs->drafts, drafts_stale, n);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&n->thread, NULL, notifier_thread, n);

@@ -178,7 +178,7 @@ static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
 	(void)ino;
-	fs_reply_part(req, text_of(fi)->data, text_of(fi)->len, size, off);
+	fs_reply_text(req, text_of(fi), size, off);
 }
 
 static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -177,7 +177,7 @@ static void view_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	const struct strbuf *text = (const struct strbuf *)(uintptr_t)fi->fh;
 
 	(void)ino;
-	fs_reply_part(req, text->data, text->len, size, off);
+	fs_reply_text(req, text, size, off);
 }
 
 static void view_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

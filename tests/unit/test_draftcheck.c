@@ -119,6 +119,20 @@ static void compares_sums(void **state)
 	assert_non_null(strstr(why.data, "SHA256SUMS: a: has another"));
 }
 
+static void standard_input_is_a_file_that_is_named(void **state)
+{
+	(void)state;
+	put("config.ini", CONFIG "[slurm]\ninput = in/./put\n");
+	assert_int_equal(verdict("d", "missing: in/put (named by [slurm] input)"), DRAFT_INCOMPLETE);
+	mkdirat(fd, "in", 0755);
+	put("in/put", "");
+	assert_int_equal(verdict("d", "after 2 s"), DRAFT_READY);
+	put("config.ini", CONFIG "[slurm]\ninput = in/%x\n");
+	assert_int_equal(verdict("d", "after 10 s"), DRAFT_READY);
+	put("config.ini", CONFIG "[slurm]\ninput = /there/x\n");
+	assert_int_equal(verdict("d", "after 10 s"), DRAFT_READY);
+}
+
 static void knows_names(void **state)
 {
 	(void)state;
@@ -134,6 +148,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(waits_for_what_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_what_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(takes_a_script_of_the_users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(standard_input_is_a_file_that_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(compares_sums, set_up, tear_down),
 		cmocka_unit_test(knows_names),
 	};
