@@ -19,10 +19,11 @@ mount_up() {
     mountpoint -q "$MNT" || fail "nothing is mounted on $MNT"
 }
 
+not_mounted() { ! mountpoint -q "$MNT" || fusermount3 -u "$MNT"; }
+
 mount_down() {
-    if mountpoint -q "$MNT"; then
-        fusermount3 -u "$MNT"
-    fi
+    # Busy for a moment while the daemon tells watchers of a change, through its own mount.
+    until_true 5 not_mounted || fusermount3 -u "$MNT"
     local i
     for i in $(seq 100); do
         pgrep -f -- "$SLURMOUNT .* $MNT\$" > /dev/null || return 0
