@@ -129,7 +129,7 @@ static int sync_now(struct engine *e, struct job *job)
 {
 	struct track *track = engine_track(e, job->serial);
 
-	e->sync_ms = 0;
+	/* As soon as the interval allows: a script may write this in a loop, and the cluster is shared. */
 	e->interval_ms = (int64_t)e->profile->sync_interval * 1000;
 	if (track)
 		track->due_ms = 0;
