@@ -188,6 +188,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 		va_end(args);
 	}
 	bool news = !before || strcmp(before->state, now->state) != 0;
+	keep_changed(before, now);
 	record_changed(e, before, now);
 	jobfile_touch(before, now, real_ns);
 	if (log)

@@ -164,6 +164,8 @@ int slurmverb_requeue(struct engine *e, struct job *job);
 /* keep.c: results from scratch to project.  keep_job_ended() changes `now`, which is committed next. */
 void keep_take_up(struct engine *e, const struct job *job);
 void keep_job_ended(struct engine *e, struct job *now);
+/* Behind each change, committed next. */
+void keep_changed(const struct job *before, struct job *now);
 int keep_retrieve(struct engine *e, struct job *job);
 int keep_discard(struct engine *e, struct job *job);
 void keep_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);

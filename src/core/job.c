@@ -80,6 +80,7 @@ bool job_keeps(const struct job *job)
 
 	/* One that never was Slurm's has no results. */
 	return *job->project_dir && *job->slurm_id && !*job->owner && !job->kept && !job->discarded &&
+		!job->purged &&
 		(class == JOBSTATE_ENDED || class == JOBSTATE_LOST);
 }
 

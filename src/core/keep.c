@@ -40,7 +40,7 @@ struct ask {
 	struct command_result answer;
 };
 
-/* Answers "kept", "copied", "copying", "dead", or "failed" and the reason. */
+/* Answers "kept", "copied", "copying", "dead", "gone", or "failed" and the reason. */
 static const char keep_script[] =
 	"keep() {\n"
 	"  umask 022\n"
@@ -70,10 +70,16 @@ static const char keep_script[] =
 	"  printf '%s\\n' \"$word\" > \"$mark/out.part\" && mv -T -- \"$mark/out.part\" \"$mark/out\"\n"
 	"}\n"
 	"mark=$from/.slurmount/keep-$number\n"
-	"[ -d \"$from\" ] || { echo failed its directory on scratch is gone; exit 0; }\n"
+	/* Only where scratch itself is there: a file system that is away for a while has lost nothing. */
+	"if [ ! -d \"$from\" ] && [ -d \"${from%/*}/.slurmount\" ]; then echo gone; exit 0; fi\n"
+	"[ -d \"$from\" ] || { echo failed its directory on scratch cannot be reached; exit 0; }\n"
 	"type rsync > /dev/null 2>&1 || { echo failed the cluster has no rsync; exit 0; }\n"
 	"mkdir -p -- \"$from/.slurmount\"\n"
 	"if mkdir -- \"$mark\" 2> /dev/null; then\n"
+	/* Of earlier copies nobody asks any more. */
+	"  for old in \"$from\"/.slurmount/keep-*; do\n"
+	"    if [ \"${old##*-}\" -lt \"$number\" ]; then rm -rf -- \"$old\"; fi\n"
+	"  done\n"
 	"  export from to number check mark; export -f keep run\n"
 	"  setsid bash -c run > /dev/null 2>&1 < /dev/null &\n"
 	"fi\n"
@@ -161,7 +167,7 @@ int keep_retrieve(struct engine *e, struct job *job)
 		engine_commit(e, now, NULL);
 		return -EPERM;
 	}
-	now->kept = now->discarded = false;
+	now->kept = now->discarded = now->purged = false;
 	now->copies++;
 	job_set(&now->results, "copying");
 	verb_note(now, NULL);
@@ -204,6 +210,35 @@ static void failed(struct engine *e, struct job *now, struct keeping *k, const c
 	engine_commit(e, now, news ? "results: %s" : NULL, text.data);
 }
 
+/* Nothing is left to copy: that is said once, and the job can be removed. */
+static void lost(struct engine *e, struct job *now)
+{
+	char ended[CLOCK_ISO_SIZE];
+	uint64_t serial = now->serial;
+	AUTO_FREE char *text = xasprintf("%s%sIts directory on scratch is gone: it was purged or deleted "
+		"there before its results were kept in project. The job ended at %s; what a purge "
+		"takes only the site's own backups have.\n", now->error,
+		*now->error && now->error[strlen(now->error) - 1] != '\n' ? "\n" : "",
+		clock_iso(now->ended_ns, ended));
+
+	now->purged = true;
+	/* It was said before, and retrieve asked once more. */
+	if (!strstr(now->error, "Its directory on scratch is gone"))
+		job_set(&now->error, text);
+	job_set(&now->results, "lost: the directory on scratch was gone before they were kept");
+	if (engine_commit(e, now, "its directory on scratch is gone, and its results with it") == 0)
+		forget(e, serial);
+}
+
+void keep_changed(const struct job *before, struct job *now)
+{
+	/* A requeue: what was kept is of the run before. */
+	if (before && has_ended(before) && !has_ended(now) && *now->results) {
+		now->kept = now->discarded = false;
+		job_set(&now->results, NULL);
+	}
+}
+
 static void take_answer(struct engine *e, struct keeping *k, struct job *now, char *word)
 {
 	if (!strncmp(word, "kept", 4) && has_ended(now)) {
@@ -222,6 +257,8 @@ static void take_answer(struct engine *e, struct keeping *k, struct job *now, ch
 			forget(e, serial);
 		}
 		engine_commit(e, now, "copied to %s while it was active", now->project_dir);
+	} else if (!strncmp(word, "gone", 4) && has_ended(now)) {
+		lost(e, now);
 	} else if (!strncmp(word, "copying", 7)) {
 		k->due_ms = clock_in(e->clock, INT64_C(1000) << (k->waits < 4 ? k->waits : 4));
 		k->waits++;
@@ -284,7 +321,7 @@ void keep_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 		AUTO_JOB struct job *job = model_latest(e->model, k->serial);
 
 		next = k->next;
-		if (!job || job->discarded || job->kept) {
+		if (!job || job->discarded || job->kept || job->purged) {
 			forget(e, k->serial);
 		} else if (k->due_ms > now_ms) {
 			if (k->due_ms < *next_ms)
