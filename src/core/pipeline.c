@@ -21,6 +21,8 @@
 #define BATCH 64
 /* sbatch itself is ended after 600 s; its outcome is written well within this. */
 #define OUTCOME_MS 660000
+/* A step that could not be written to the database is taken again after this. */
+#define UNWRITTEN_MS 5000
 
 /* ---- ends on this side ---- */
 
@@ -150,8 +152,10 @@ static void staged(struct engine *e, void *arg)
 	struct track *track = engine_track(e, s->serial);
 	AUTO_JOB struct job *job = model_latest(e->model, s->serial);
 
-	if (track)
+	if (track) {
 		track->busy = false;
+		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
+	}
 	if (!track || !job) {
 		/* It was removed meanwhile. */
 	} else if (job->cancel_asked) {
@@ -167,6 +171,7 @@ static void staged(struct engine *e, void *arg)
 			s->why.len ? "; note: " : "", s->why.data) == 0) {
 			track->step = STEP_SUBMIT;
 			track->failures = 0;
+			track->due_ms = 0;
 		}
 	} else if (s->result == -ENOTCONN || s->result == -ECANCELED) {
 		track->due_ms = clock_in(e->clock, 1000);
@@ -272,12 +277,16 @@ static void start_staging(struct engine *e, struct track *track)
 	if (r < 0) {
 		uint64_t serial = now->serial;
 
-		if (!why.len)
-			strbuf_addf(&why, "The batch script cannot be made: %s\n", strerror(-r));
 		job_unref(now);
 		sealed_request_release(&request);
 		chain_gifts_release(&gifts);
-		pipeline_reject(e, serial, why.data);
+		/* What is wrong with the request is told; all else is this machine's disk. */
+		AUTO_FREE char *what = xasprintf("The batch script cannot be kept in the database: %s.",
+			strerror(-r));
+		if (why.len)
+			pipeline_reject(e, serial, why.data);
+		else
+			try_later(e, serial, "STAGING", what, "");
 		return;
 	}
 	struct staging *s = xcalloc(1, sizeof(*s));
@@ -429,8 +438,10 @@ static void batch_item_done(struct engine *e, struct batch *batch, size_t i)
 	struct track *track = engine_track(e, batch->serials[i]);
 	AUTO_JOB struct job *job = model_latest(e->model, batch->serials[i]);
 
-	if (track)
+	if (track) {
 		track->busy = false;
+		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
+	}
 	if (!track || !job || *job->slurm_id)
 		return;
 	if (batch->result < 0 || item->result == SUBMIT_NO_ANSWER)
@@ -526,6 +537,8 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 			continue;
 		}
 		uint64_t serial = track->serial;
+		if (track->step == STEP_STAGE || !e->submitting)
+			track->due_ms = now_ms + UNWRITTEN_MS;
 		if (track->step == STEP_STAGE) {
 			start_staging(e, track);
 		} else if (needs_look(e, track)) {
@@ -535,10 +548,14 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 			batch->engine = e;
 			if (batch->count < BATCH)
 				add_to_batch(e, batch, track);
+			else
+				track->due_ms = now_ms;
 		}
 		/* A job that ended here has no track any more: the next one stands in its place. */
 		if (!engine_track(e, serial))
 			i--;
+		else if (!track->busy && track->due_ms > now_ms && track->due_ms < *next_ms)
+			*next_ms = track->due_ms;
 	}
 	if (batch && batch->count) {
 		e->submitting = true;

@@ -9,6 +9,7 @@
 #include "shell.h"
 
 #define SECOND_LOOK_MS 60000
+#define AGAIN_MS 5000
 
 struct look {
 	struct engine *engine;
@@ -106,8 +107,11 @@ static void looked(struct engine *e, void *arg)
 	struct track *track = engine_track(e, look->serial);
 	AUTO_JOB struct job *job = model_latest(e->model, look->serial);
 
-	if (track)
+	if (track) {
 		track->busy = false;
+		/* Unless the look sets another time: what it found may not be written down. */
+		track->due_ms = clock_in(e->clock, AGAIN_MS);
+	}
 	if (!track || !job || *job->slurm_id) {
 		/* Adopted or removed meanwhile. */
 	} else if (look->result < 0 || strstr(look->answer.out.data, "failed ")) {
