@@ -178,12 +178,12 @@ static void run_rmdir(struct work_task *task)
 	work_fail(task, path ? remote_rmdir(task->fs->remote, path, task->deadline) : -ENOENT);
 }
 
+/* But for what is not listed, and so cannot be removed before. */
 static int not_empty(void *arg, const char *name, const struct remote_attr *attr)
 {
 	(void)arg;
-	(void)name;
 	(void)attr;
-	return -ENOTEMPTY;
+	return strcmp(name, ".slurmount") ? -ENOTEMPTY : 0;
 }
 
 static void run_rmdir_top(struct work_task *task)

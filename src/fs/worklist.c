@@ -52,14 +52,19 @@ struct filling {
 	const struct work_task *task;
 };
 
-/* What cannot be a name is left out; what is only odd is listed as it is. */
+/*
+ * What cannot be a name is left out; what is only odd is listed as it is.  slurmount's own part is found
+ * by its name but not listed: the claim in it is a link to nowhere, on which all that follow links would
+ * fail (cp -rL, scp -r, Python's copytree).
+ */
 static int keep(void *arg, const char *name, const struct remote_attr *attr)
 {
 	const struct filling *filling = arg;
 	struct work_dir *dir = filling->dir;
 
 	if (!*name || strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") ||
-		!strcmp(name, ".."))
+		!strcmp(name, "..") ||
+		(!*filling->task->place.path && !strcmp(name, ".slurmount")))
 		return 0;
 	if (dir->count == ENTRIES_MAX)
 		return -EOVERFLOW;
