@@ -12,6 +12,7 @@
 #include "err.h"
 #include "log.h"
 #include "template.h"
+#include "treesync.h"
 
 void sealed_draft_free(struct sealed_draft *sealed)
 {
@@ -131,10 +132,12 @@ int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct seal
 	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
 	/* The intent must not be on the disk before the bytes are. */
 	int fd AUTO_CLOSE = r < 0 ? -1 : spool_reopen(node, O_RDONLY | O_DIRECTORY);
-	if (r == 0 && (fd < 0 || syncfs(fd) < 0)) {
-		r = fd < 0 ? fd : -errno;
+	if (r == 0)
+		r = fd < 0 ? fd : tree_sync(fd, !name);
+	if (r == 0 && fsync(drafts->top_fd) < 0)
+		r = -errno;
+	if (r < 0 && !why->len)
 		strbuf_addf(why, "the spool's disk: %s\n", strerror(-r));
-	}
 	if (r == 0)
 		*ret = make_sealed(serial, name, forced, &check);
 	else
