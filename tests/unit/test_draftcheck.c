@@ -63,6 +63,49 @@ static enum draft_verdict verdict(const char *name, const char *says)
 	return found;
 }
 
+#define NAMD "[job]\ntemplate = namd\n%s[namd]\nconfiguration = run.namd\n"
+
+static void put_namd(const char *job, const char *configuration)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), NAMD, job);
+	put("config.ini", text);
+	put("run.namd", configuration);
+}
+
+static void what_a_configuration_reads_must_be_here(void **state)
+{
+	(void)state;
+	put_namd("", "structure a.psf\n");
+	assert_int_equal(verdict("d", "missing: a.psf (named by run.namd, line 1, structure)"),
+		DRAFT_INCOMPLETE);
+	put_namd("", "coordinates sub/../../up.pdb\n");
+	assert_int_equal(verdict("d", "missing: sub/../../up.pdb (named by run.namd, line 1, "
+		"coordinates): it is outside this draft"), DRAFT_INCOMPLETE);
+	put_namd("", "if {$x} {source ../a.tcl}\n");
+	assert_int_equal(verdict("d", "../a.tcl is outside this draft, and may be needed"), DRAFT_READY);
+	/* What config.ini says itself counts more. */
+	put_namd("files = run.namd\n", "structure a.psf\ncoordinates ../up.pdb\n");
+	assert_int_equal(verdict("d", "note: not here: a.psf (named by run.namd, line 1, structure, but "
+		"not by [job] files)\n"), DRAFT_READY);
+	assert_int_equal(verdict("d", "note: not here: ../up.pdb"), DRAFT_READY);
+	put_namd("files = b.psf\n", "structure a.psf\n");
+	assert_int_equal(verdict("d", "missing: b.psf (named by [job] files)"), DRAFT_INCOMPLETE);
+}
+
+static void what_is_behind_a_link_out_of_the_draft_may_be_there(void **state)
+{
+	(void)state;
+	put_namd("", "parameters toppar/a.prm\nparameters in/b.prm\n");
+	symlinkat("/nowhere/toppar", fd, "toppar");
+	mkdirat(fd, "real", 0755);
+	symlinkat("real", fd, "in");
+	assert_int_equal(verdict("d", "missing: in/b.prm"), DRAFT_INCOMPLETE);
+	put("real/b.prm", "");
+	assert_int_equal(verdict("d", "toppar -> /nowhere/toppar"), DRAFT_READY);
+}
+
 static void waits_for_what_is_named(void **state)
 {
 	(void)state;
@@ -146,6 +189,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(waits_for_what_is_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_configuration_reads_must_be_here, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_behind_a_link_out_of_the_draft_may_be_there, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(says_what_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(takes_a_script_of_the_users, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(standard_input_is_a_file_that_is_named, set_up, tear_down),

@@ -18,6 +18,17 @@ static int read_sourced(void *arg, const char *path, struct strbuf *out)
 		strbuf_adds(out, "set a 64.0\nset b 64.0\nset c 80.0\nset zcen 0.0\n");
 	else if (strcmp(path, "step2.tcl") == 0)
 		strbuf_adds(out, "extraBondsFile network_$stage.txt\n");
+	else if (strcmp(path, "lipid.col") == 0)
+		strbuf_adds(out, "colvarsTrajFrequency 100\ncolvar {\n name head\n distanceZ {\n"
+			"  ref { dummyAtom ( 0.0, 0.0, 0.0 ) }\n  main {\n"
+			"   atomsFile      restraints/head.ref\n   atomsCol B\n  }\n }\n}\n"
+			"harmonic { colvars head; centers 19; forceConstant $bb }\n");
+	else if (strcmp(path, "path.in") == 0)
+		strbuf_adds(out, "# indexFile old.ndx\nindexFile groups.ndx # all\nColvar {\r\n"
+			" rmsd {\n  atoms { indexGroup ca }\n  refPositionsFile \"ref 1.xyz\"\r\n }\n"
+			" gpath { refPositionsFile1 p1.pdb\n  REFPOSITIONSFILE12 p12.pdb\n"
+			"  pathFile ${stage}.txt }\n}\nabf {\n colvars a\n inputPrefix win1 ../win2\n"
+			" outputFile x.pmf\n}\n");
 	else
 		return -ENOENT;
 	return 0;
@@ -71,9 +82,48 @@ static void membrane_builder(void **state)
 		"run                     125000\n",
 		"1 structure =step5_assembly.psf\n2 coordinates =step5_assembly.pdb\n"
 		"5 source =system.str\n9 parameters =toppar/par_all36m_prot.prm\n"
-		"10 parameters =toppar/par_all36_lipid.prm\n"
+		"10 parameters =toppar/par_all36_lipid.prm\n17 exec =lipid.col\n"
 		"18 colvarsinput =before.colvars.state\n"
-		"20 consref =restraints/bb.pdb\n20 conskfile =restraints/bb.pdb\n");
+		"20 consref =restraints/bb.pdb\n20 conskfile =restraints/bb.pdb\n"
+		"7 atomsfile =restraints/head.ref\n");
+}
+
+static void what_a_colvars_configuration_reads(void **state)
+{
+	(void)state;
+	expect("colvars on\ncolvarsConfig path.in\n",
+		"2 colvarsconfig =path.in\n2 indexfile =groups.ndx\n6 refpositionsfile =ref 1.xyz\n"
+		"8 refpositionsfile1 =p1.pdb\n9 refpositionsfile12 =p12.pdb\n10 pathfile !${stage}.txt\n"
+		"14 inputprefix =win1.count\n14 inputprefix =win1.grad\n"
+		"14 inputprefix =../win2.count\n14 inputprefix =../win2.grad\n");
+	/* Off, or elsewhere: nothing is read of it. */
+	expect("colvars off\ncolvarsConfig path.in\n", "");
+	expect("colvars on\ncwd sub\ncolvarsConfig path.in\nif {$x} {colvarsConfig lipid.col}\n",
+		"3 colvarsconfig =sub/path.in\n4 colvarsconfig ?sub/lipid.col\n");
+	expect("colvars on\nif {$x} {colvarsConfig lipid.col}\n",
+		"2 colvarsconfig ?lipid.col\n7 atomsfile ?restraints/head.ref\n");
+}
+
+static void programs_that_prepare_files(void **state)
+{
+	(void)state;
+	expect("exec tr \"\\[:upper:\\]\" \"\\[:lower:\\]\" < ../box.str | sed -e \"s/ =//g\" > box.namd.str\n"
+		"source box.namd.str\n"
+		"exec sed -e \"s/\\$FC/200/g\" restraints/dihe.txt >restraints/a.dihe\n"
+		"extraBondsFile restraints/a.dihe\nexec cat a.prm b.prm > all.prm\nparameters all.prm\n"
+		"exec cp -f old/eq.xsc eq.xsc\nextendedSystem eq.xsc\nexec sed s/a/b/ $x.in > y\n"
+		"exec python mk.py $a > out.str\nexec sed -n -f prog.sed <in.txt\nexec mkdir -p out\n",
+		"1 exec =../box.str\n3 exec =restraints/dihe.txt\n5 exec =a.prm\n5 exec =b.prm\n"
+		"7 exec =old/eq.xsc\n9 exec !$x.in\n11 exec =in.txt\n");
+}
+
+static void a_procedure_that_nothing_calls(void **state)
+{
+	(void)state;
+	/* Nobody knows its arguments, since there are none. */
+	expect("proc get_first_ts { xsc } {\n  set fd [open $xsc r]\n  gets $fd\n  close $fd\n}\n"
+		"structure a.psf\nproc other {} {\n  set fd [open table.dat]\n}\n",
+		"6 structure =a.psf\n8 open ?table.dat\n");
 }
 
 static void production_in_numbered_parts(void **state)
@@ -195,6 +245,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(membrane_builder),
+		cmocka_unit_test(what_a_colvars_configuration_reads),
+		cmocka_unit_test(programs_that_prepare_files),
+		cmocka_unit_test(a_procedure_that_nothing_calls),
 		cmocka_unit_test(production_in_numbered_parts),
 		cmocka_unit_test(a_switch_for_restarting),
 		cmocka_unit_test(whether_a_restart_is_there),

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,8 +35,7 @@ struct checker {
 	bool missing, wrong;
 };
 
-/* Opens below `folder` without ever following a link out of it. */
-static int open_beneath(int folder, const char *path)
+int draftcheck_open(int folder, const char *path)
 {
 	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -51,7 +49,7 @@ int draftcheck_read(int folder, const char *path, size_t limit, struct strbuf *r
 	char buffer[16384];
 	struct stat st;
 	ssize_t n;
-	int fd AUTO_CLOSE = open_beneath(folder, path);
+	int fd AUTO_CLOSE = draftcheck_open(folder, path);
 
 	if (fd < 0)
 		return fd;
@@ -78,7 +76,13 @@ static bool exists(const struct checker *c, const char *path)
 	/* A folder beside loose files is a draft of its own. */
 	if (!c->request->name && strchr(path, '/'))
 		return false;
-	return fstatat(c->request->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fstatat(c->request->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return true;
+	/* Behind a link that leaves the draft it may be on the cluster; that such links are here is said. */
+	int fd = draftcheck_open(c->request->folder, path);
+	if (fd >= 0)
+		close(fd);
+	return fd == -EXDEV;
 }
 
 static void need(struct checker *c, const char *path, const char *format, ...)
@@ -100,9 +104,33 @@ static void need(struct checker *c, const char *path, const char *format, ...)
 	strbuf_adds(out, "); copy it here, or name where it is under [inputs]\n");
 }
 
+/* What an input names is needed unless config.ini itself says what is: scanners can err, too. */
 static void need_input(void *arg, const char *path, const char *by)
 {
-	need(arg, path, "%s", by);
+	struct checker *c = arg;
+
+	if (!c->ret->spec->files) {
+		need(arg, path, "%s", by);
+	} else if (!exists(c, path)) {
+		strbuf_adds(&c->notes, "note: not here: ");
+		strbuf_add_escaped(&c->notes, path, strlen(path));
+		strbuf_addf(&c->notes, " (named by %s, but not by [job] files)\n", by);
+	}
+}
+
+/* The job's folder is all that comes to the cluster. */
+static void outside_input(void *arg, const char *path, const char *by)
+{
+	struct checker *c = arg;
+	bool listed = c->ret->spec->files;
+	struct strbuf *out = listed ? &c->notes : &c->ret->problems;
+
+	c->missing = c->missing || !listed;
+	strbuf_adds(out, listed ? "note: not here: " : "missing: ");
+	strbuf_add_escaped(out, path, strlen(path));
+	strbuf_addf(out, " (named by %s): it is outside this draft, which is all that the job gets; copy it "
+		"here and name it so, or drop the folder above, with the names in config.ini changed to it\n",
+		by);
 }
 
 static bool input_exists(void *arg, const char *path)
@@ -126,7 +154,7 @@ static void check_input(struct checker *c, const char *program, const char *path
 {
 	struct draftinputs_request request = {.folder = c->request->folder, .path = path, .arg = c,
 		.program = program, .values = &c->ret->values, .exists = input_exists, .need = need_input,
-		.on_cluster = on_cluster};
+		.outside = outside_input, .on_cluster = on_cluster};
 
 	if (!draftinputs_check(&request, &c->notes))
 		c->named = false;
@@ -440,59 +468,4 @@ void draftcheck_release(struct draftcheck *check)
 	free(check->body_line);
 	template_free(check->template);
 	jobspec_pairs_free(&check->values);
-}
-
-static int hash_file(int folder, const char *path, char hex[65])
-{
-	AUTO_FREE char *buffer = xmalloc(1 << 20);
-	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
-	unsigned int len = 0;
-	ssize_t n = -1;
-	int fd AUTO_CLOSE = open_beneath(folder, path);
-
-	if (fd < 0)
-		return fd;
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
-		while ((n = read(fd, buffer, 1 << 20)) > 0)
-			EVP_DigestUpdate(context, buffer, (size_t)n);
-	if (n == 0)
-		EVP_DigestFinal_ex(context, digest, &len);
-	EVP_MD_CTX_free(context);
-	for (unsigned i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	return n < 0 ? -EIO : 0;
-}
-
-int draftcheck_sums(int folder, struct strbuf *why)
-{
-	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
-	char *rest = NULL, hex[65];
-	int result = 0;
-
-	int r = draftcheck_read(folder, "SHA256SUMS", SCRIPT_MAX, &text);
-	if (r < 0) {
-		strbuf_addf(why, "SHA256SUMS: %s\n", strerror(-r));
-		return -EPERM;
-	}
-	for (char *line = strtok_r(text.data, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
-		const char *what = NULL;
-		AUTO_FREE char *path = NULL;
-
-		if (strspn(line, "0123456789abcdefABCDEF") != 64 || !strchr(" \t", line[64]) || !line[64])
-			what = "is no line of sha256sum's";
-		else if (!(path = jobspec_clean_path(line + 65 + (line[65] == '*' || line[65] == ' '))))
-			what = "is outside this draft";
-		else if ((r = hash_file(folder, path, hex)) < 0)
-			what = strerror(-r);
-		else if (strncasecmp(hex, line, 64) != 0)
-			what = "has another SHA-256 than SHA256SUMS says; copy it again";
-		if (!what)
-			continue;
-		result = -EPERM;
-		strbuf_adds(why, "SHA256SUMS: ");
-		strbuf_add_escaped(why, path ? path : line, strlen(path ? path : line));
-		strbuf_addf(why, ": %s\n", what);
-	}
-	return result;
 }

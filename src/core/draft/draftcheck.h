@@ -64,6 +64,9 @@ void draftcheck_release(struct draftcheck *check);
 /* Compares all that SHA256SUMS names.  0, or -EPERM with a line per file that differs. */
 int draftcheck_sums(int folder, struct strbuf *why);
 
+/* Opens below `folder` for reading, following no link out of it: a descriptor or a negative errno,
+ * -EXDEV where a link leads out. */
+int draftcheck_open(int folder, const char *path);
 /* Reads a regular file within `folder`, following no link out of it.  0, -ENOENT, -EFBIG above
  * `limit`, -EINVAL for what is no regular file, or another negative errno. */
 int draftcheck_read(int folder, const char *path, size_t limit, struct strbuf *ret);

@@ -73,12 +73,16 @@ static void check_file(struct checker *c, const struct inputfile *f)
 		note(c, f, there == 1 ? "is on the cluster" :
 			there == 0 ? "is not on the cluster: the job would fail" :
 			"is taken to be on the cluster");
-	} else if (!path) {
-		note(c, f, "is outside this draft");
 	} else if (f->found == INPUTFILE_PATH) {
 		AUTO_FREE char *by = xasprintf("%s, line %d, %s", f->file, f->line, f->keyword);
 
-		c->request->need(c->request->arg, path, by);
+		if (path)
+			c->request->need(c->request->arg, path, by);
+		else
+			c->request->outside(c->request->arg, f->path, by);
+	} else if (!path) {
+		c->complete = false;
+		note(c, f, "is outside this draft, and may be needed");
 	} else if (!c->request->exists(c->request->arg, path)) {
 		c->complete = false;
 		note(c, f, "is not here, and may be needed");

@@ -21,11 +21,13 @@ struct draftinputs_request {
 	int (*on_cluster)(void *arg, const char *path);
 	/* `path` is needed for certain; `by` says which line of which file asks for it. */
 	void (*need)(void *arg, const char *path, const char *by);
+	/* The same of a relative path, as the input has it, that leads out of the draft. */
+	void (*outside)(void *arg, const char *path, const char *by);
 };
 
 /* Whether inputs of the program can be followed: namd, lammps, gromacs (topologies). */
 bool draftinputs_knows(const char *program);
-/* Follows the input and calls `need` for every file it needs.  What may be needed and is not
+/* Follows the input and calls `need` or `outside` for every file it needs.  What may be needed and is not
  * there, what is taken to be on the cluster, and what only running it would tell is said in
  * `notes`, a line each.  Returns false where something of that kind keeps the list from being
  * complete.  Blocks on local disk. */

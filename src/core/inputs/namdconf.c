@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "colvarsconf.h"
 #include "err.h"
 #include "tclscan.h"
 
@@ -29,7 +30,7 @@ static const struct keyword {
 	{"movdragfile", "movdragon"}, {"movdragvelfile", "movdragon"},
 	{"openatomdriverfile", "openatom"}, {"openatompdbfile", "openatom"},
 	{"openatomphysicsfile", "openatom"}, {"pairinteractionfile", "pairinteraction"},
-	{"parameters", NULL}, {"parmfile", "amber"},
+	{"parameters", NULL}, {"parmfile", "amber"}, {"plumedfile", "plumed"},
 	{"pressureprofileatomtypesfile", "pressureprofile"}, {"qmcustompcfile", "qmforces"},
 	{"qmparampdb", "qmforces"}, {"rotdragaxisfile", "rotdragon"}, {"rotdragfile", "rotdragon"},
 	{"rotdragpivotfile", "rotdragon"}, {"rotdragvelfile", "rotdragon"}, {"smdfile", "smd"},
@@ -44,6 +45,7 @@ static const struct keyword {
 
 struct written {
 	char *path;
+	char *from; /* the file that the same command read, or NULL */
 	size_t when;
 	bool maybe;
 };
@@ -55,6 +57,8 @@ struct scan {
 	struct written *written;
 	size_t written_count;
 	size_t now, first_run; /* numbers of commands */
+	const char *reader_at; /* the last Tcl command that read a file, and that file's number */
+	size_t reader_item;
 	bool on[KEYWORDS], off[KEYWORDS]; /* what turns it on has been set so, or not for certain */
 	char *output, *restart; /* NULL: not known */
 	char *folder;           /* of `cwd`; NULL: none */
@@ -286,10 +290,19 @@ static void on_file(void *arg, const struct tcl_piece *at, const char *command,
 	struct scan *s = arg;
 
 	s->now++;
-	if (!writes)
+	if (!writes) {
+		size_t count = s->ret->count;
+
 		found(s, at, command, name, "", s->now);
-	else
-		wrote(s, at, tcl_is_text(name) ? name->value.data : NULL, "");
+		if (s->ret->count > count) {
+			s->reader_at = at->p;
+			s->reader_item = count;
+		}
+	} else if (tcl_is_text(name)) {
+		wrote(s, at, name->value.data, "");
+		if (s->reader_at == at->p)
+			s->written[s->written_count - 1].from = xstrdup(s->ret->items[s->reader_item].path);
+	}
 }
 
 static bool on_exists(void *arg, const char *name)
@@ -297,6 +310,12 @@ static bool on_exists(void *arg, const char *name)
 	struct scan *s = arg;
 
 	return s->reader->exists && s->reader->exists(s->reader->arg, name);
+}
+
+static void free_written(struct written *w)
+{
+	free(w->path);
+	free(w->from);
 }
 
 static bool is_off(const struct scan *s, const char *name)
@@ -318,6 +337,42 @@ static int is_written(const struct scan *s, const char *path, size_t when)
 	return ret;
 }
 
+/* The text of a Colvars configuration, or of what sed makes it from; `ret` is the file's name. */
+static bool read_colvars(const struct scan *s, const char *path, struct strbuf *text,
+	const char **ret)
+{
+	*ret = path;
+	for (size_t i = 0; i < s->written_count; i++) {
+		if (strcmp(s->written[i].path, path) == 0 && s->written[i].from)
+			*ret = s->written[i].from;
+	}
+	return s->reader->read(s->reader->arg, *ret, text) == 0;
+}
+
+/* Its own files are read when it is: after the folder of `cwd` was entered. */
+static void scan_colvars(struct scan *s)
+{
+	size_t count = s->ret->count;
+
+	if (!s->reader->read || s->folder || s->folder_unknown || is_off(s, "colvarsconfig"))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct inputfile *f = &s->ret->items[i];
+		struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+		const char *name;
+
+		if (strcmp(f->keyword, "colvarsconfig") == 0 && f->found != INPUTFILE_UNRESOLVED &&
+				read_colvars(s, f->path, &text, &name)) {
+			AUTO_FREE char *file = xstrdup(name);
+
+			colvarsconf_scan(file, text.data, f->found == INPUTFILE_MAYBE, s->ret);
+		}
+	}
+	s->read_at = xrealloc(s->read_at, (s->ret->count + 1) * sizeof(*s->read_at));
+	for (; count < s->ret->count; count++)
+		s->read_at[count] = NEVER;
+}
+
 static void enter_folder(const struct scan *s, struct inputfile *f)
 {
 	if (s->folder_unknown)
@@ -334,6 +389,7 @@ static void finish(struct scan *s)
 {
 	size_t kept = 0;
 
+	scan_colvars(s);
 	for (size_t i = 0, at = 0; at < s->ret->count; i++) {
 		struct inputfile *f = &s->ret->items[at];
 		size_t when = s->read_at[i] == NEVER ? s->first_run : s->read_at[i];
@@ -350,7 +406,7 @@ static void finish(struct scan *s)
 		at = ++kept;
 	}
 	for (size_t i = 0; i < s->written_count; i++)
-		free(s->written[i].path);
+		free_written(&s->written[i]);
 	free(s->written);
 	free(s->read_at);
 	free(s->output);

@@ -346,6 +346,7 @@ void tclscan_end_procedures(struct tclscan *s)
 	/* None of the variables outside is seen in a body, and NAMD itself may call one. */
 	tcl_variables_release(&s->variables);
 	s->globals = &none;
+	s->uncalled = true;
 	for (size_t i = 0; i < s->procedure_count && !s->failed; i++) {
 		s->returning = s->ended = false;
 		if (!s->procedures[i].called)

@@ -231,11 +231,12 @@ static bool run_exit(struct tclscan *s, const struct tcl_piece *at, const struct
 	return false;
 }
 
-static void tell_file(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
-	size_t i, bool writes)
+void tclscan_file(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
+	const struct tcl_word *name, bool writes)
 {
-	if (s->caller->file && i < c->count && c->words[i].value.data[0] != '|')
-		s->caller->file(s->caller->arg, at, c->words[0].value.data, &c->words[i], writes);
+	/* What a procedure that nothing calls would open by its arguments is nobody's to say. */
+	if (s->caller->file && name->value.data[0] != '|' && !(s->uncalled && !tcl_is_text(name)))
+		s->caller->file(s->caller->arg, at, c->words[0].value.data, name, writes);
 }
 
 static bool run_open(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
@@ -244,7 +245,7 @@ static bool run_open(struct tclscan *s, const struct tcl_piece *at, const struct
 	const char *mode = c->count > 2 ? c->words[2].value.data : "r";
 
 	(void)ret;
-	tell_file(s, at, c, 1, *mode == 'w' || *mode == 'a' || strstr(mode, "CREAT"));
+	tclscan_file(s, at, c, &c->words[1], *mode == 'w' || *mode == 'a' || strstr(mode, "CREAT"));
 	return false;
 }
 
@@ -252,8 +253,8 @@ static bool run_file(struct tclscan *s, const struct tcl_piece *at, const struct
 	struct strbuf *ret)
 {
 	if ((is_word(c, 1, "copy") || is_word(c, 1, "rename")) && c->count >= 4) {
-		tell_file(s, at, c, c->count - 2, false);
-		tell_file(s, at, c, c->count - 1, true);
+		tclscan_file(s, at, c, &c->words[c->count - 2], false);
+		tclscan_file(s, at, c, &c->words[c->count - 1], true);
 		return false;
 	}
 	if (is_word(c, 1, "exists") && c->count == 3) {
@@ -265,30 +266,6 @@ static bool run_file(struct tclscan *s, const struct tcl_piece *at, const struct
 		return true;
 	}
 	return tcl_value(c, ret) == 1;
-}
-
-static bool run_exec(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
-	struct strbuf *ret)
-{
-	(void)ret;
-	if (c->count >= 4 && (is_word(c, 1, "cp") || is_word(c, 1, "mv") || is_word(c, 1, "ln")))
-		tell_file(s, at, c, c->count - 1, true);
-	/* "> FILE" and ">FILE", as sed's output is kept. */
-	for (size_t i = 2; i < c->count; i++) {
-		const char *word = c->words[i].value.data;
-		struct tcl_word name = c->words[i];
-
-		if (*word != '>' || !s->caller->file)
-			continue;
-		if (word[strspn(word, ">")]) {
-			name.value.data += strspn(word, ">");
-			name.value.len -= strspn(word, ">");
-			s->caller->file(s->caller->arg, at, "exec", &name, true);
-		} else {
-			tell_file(s, at, c, i + 1, true);
-		}
-	}
-	return false;
 }
 
 /* These set variables that they name, in ways that are not followed. */
@@ -332,7 +309,7 @@ static const struct {
 } commands[] = {{"set", run_set}, {"incr", run_incr}, {"append", run_append},
 	{"lappend", run_append}, {"expr", run_expr}, {"source", run_source}, {"eval", run_eval},
 	{"global", run_global}, {"return", run_return}, {"open", run_open}, {"file", run_file},
-	{"exec", run_exec}, {"gets", forget_named}, {"regexp", forget_named},
+	{"exec", tclscan_exec}, {"gets", forget_named}, {"regexp", forget_named},
 	{"regsub", forget_named}, {"scan", forget_named}, {"binary", forget_named},
 	{"lassign", forget_named}, {"lset", forget_named}, {"array", forget_named},
 	{"dict", forget_named}, {"unset", forget_named}, {"variable", forget_named},

@@ -1,4 +1,4 @@
-/* What tclscan's two files share: the one has the commands that branch, the other all the rest. */
+/* What tclscan's files share: the commands that branch, exec, and all the rest. */
 #ifndef SLURMOUNT_TCLSCAN_INTERNAL_H
 #define SLURMOUNT_TCLSCAN_INTERNAL_H
 
@@ -30,6 +30,7 @@ struct tclscan {
 	int depth;
 	bool returning, has_result;
 	bool ended;  /* `exit` */
+	bool uncalled; /* within a procedure that nothing calls */
 	bool failed; /* too much */
 };
 
@@ -44,6 +45,13 @@ void tclscan_body(struct tclscan *s, const struct tcl_piece *at, const struct tc
 /* The same as one that may be run: what it sets is known no more afterwards. */
 void tclscan_maybe(struct tclscan *s, const struct tcl_piece *at, const struct tcl_word *w);
 void tclscan_assign(struct tclscan *s, const char *name, const char *value);
+
+/* Tells the caller of a file that the Tcl command `c` reads or writes. */
+void tclscan_file(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
+	const struct tcl_word *name, bool writes);
+/* exec: the files of the programs that configurations prepare others with. */
+bool tclscan_exec(struct tclscan *s, const struct tcl_piece *at, const struct tcl_command *c,
+	struct strbuf *ret);
 
 /* if, while, for, foreach, switch, catch, proc; NULL: not such a command. */
 tclscan_command_fn tclscan_flow(const char *name);
