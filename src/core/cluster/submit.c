@@ -41,7 +41,7 @@ static const char try_function[] =
 	"  fi\n"
 	"}\n";
 
-static void read_answers(struct submit_item *items, size_t count, const char *text, size_t len)
+void submit_read_answers(struct submit_item *items, size_t count, const char *text, size_t len)
 {
 	const char *end = text + len;
 
@@ -83,7 +83,7 @@ int submit_run(const struct cluster *cluster, struct submit_item *items, size_t 
 	}
 	int r = command_run(cluster, script.data, NULL, 0, SILENCE_MS, &result);
 	if (r == 0)
-		read_answers(items, count, result.out.data, result.out.len);
+		submit_read_answers(items, count, result.out.data, result.out.len);
 	return r;
 }
 

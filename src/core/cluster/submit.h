@@ -36,6 +36,9 @@ struct submit_item {
 int submit_run(const struct cluster *cluster, struct submit_item *items, size_t count,
 	unsigned rate);
 
+/* Takes the results out of what the command printed, `text`, which ends with a NUL.  Pure. */
+void submit_read_answers(struct submit_item *items, size_t count, const char *text, size_t len);
+
 /* Revokes the attempt: 0: sbatch did not run for it and never will; -EALREADY: it was taken
  * before; -ENOENT: there is no such directory, so nothing can run; else an error, unknown. */
 int submit_revoke(const struct cluster *cluster, const char *workdir, unsigned attempt);

@@ -25,7 +25,7 @@ static const char queue_script[] =
 	"done\n"
 	"true\n";
 
-static int read_queue(struct command_result *result, struct sync_answer *ret)
+int sync_read_queue(const struct command_result *result, struct sync_answer *ret)
 {
 	const char *newline = strchr(result->out.data, '\n');
 	int status;
@@ -60,7 +60,7 @@ int sync_queue(const struct cluster *cluster, const char *records, const struct 
 	strbuf_addc(&script, '\n');
 	strbuf_adds(&script, queue_script);
 	int r = command_run(cluster, script.data, uuids->data, uuids->len, QUERY_MS, &result);
-	return r < 0 ? r : read_queue(&result, ret);
+	return r < 0 ? r : sync_read_queue(&result, ret);
 }
 
 void sync_answer_release(struct sync_answer *answer)

@@ -20,6 +20,8 @@ struct sync_answer {
 int sync_queue(const struct cluster *cluster, const char *records, const struct strbuf *uuids,
 	struct sync_answer *ret);
 void sync_answer_release(struct sync_answer *answer);
+/* Takes apart what that command printed, into an empty answer.  0 or -EPROTO.  Pure. */
+int sync_read_queue(const struct command_result *result, struct sync_answer *ret);
 
 typedef void (*sync_record_fn)(void *arg, const char *uuid, bool is_end,
 	const struct slurm_endrecord *record);

@@ -1,0 +1,94 @@
+/* The framing of our own commands' answers, each with parts of given lengths: the first byte tells
+ * which. */
+#include <string.h>
+
+#include "cleanup.h"
+#include "fuzz.h"
+#include "progress_query.h"
+#include "submit.h"
+#include "sync.h"
+
+struct bounds {
+	const char *text;
+	size_t len;
+};
+
+static void submit_answers(const char *text, size_t len)
+{
+	struct submit_item items[4];
+
+	for (size_t i = 0; i < 4; i++)
+		items[i] = (struct submit_item){.result = SUBMIT_NO_ANSWER, .outcome = STRBUF_INIT};
+	submit_read_answers(items, 4, text, len);
+	for (size_t i = 0; i < 4; i++) {
+		MUST(items[i].outcome.len <= len);
+		MUST(items[i].result == SUBMIT_OUTCOME || !items[i].outcome.len);
+		strbuf_release(&items[i].outcome);
+	}
+}
+
+static void record(void *arg, const char *uuid, bool is_end, const struct slurm_endrecord *r)
+{
+	(void)arg;
+	(void)is_end;
+	MUST(strspn(uuid, "0123456789abcdef-") == strlen(uuid) && strlen(uuid) < JOB_UUID_SIZE);
+	MUST(r->exit_status >= -1 && r->exit_status <= 255);
+	must_be_readable(r->node, strlen(r->node));
+	must_be_readable(r->signal, strlen(r->signal));
+}
+
+static void task_record(void *arg, const char *uuid, uint64_t task, const struct slurm_endrecord *r)
+{
+	(void)task;
+	record(arg, uuid, true, r);
+}
+
+static void queue(const char *text, size_t len)
+{
+	struct command_result result = COMMAND_RESULT_INIT;
+	struct sync_answer answer = {.queue = STRBUF_INIT, .records = STRBUF_INIT,
+		.words = STRBUF_INIT};
+
+	strbuf_add(&result.out, text, len);
+	if (sync_read_queue(&result, &answer) == 0) {
+		MUST(answer.queue.len + answer.records.len <= len);
+		sync_each_record(&answer.records, record, NULL);
+	}
+	sync_answer_release(&answer);
+	command_result_release(&result);
+}
+
+static void part(void *arg, const struct progress_part *p)
+{
+	const struct bounds *b = arg;
+
+	MUST(p->bytes >= b->text && p->bytes + p->len <= b->text + b->len);
+	MUST(p->from >= 0 && p->next >= p->from);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!size)
+		return 0;
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	strbuf_add(&text, data + 1, size - 1);
+	struct bounds b = {text.data, text.len};
+
+	switch (data[0] % 5) {
+	case 0:
+		submit_answers(text.data, text.len);
+		break;
+	case 1:
+		queue(text.data, text.len);
+		break;
+	case 2:
+		sync_each_record(&text, record, NULL);
+		break;
+	case 3:
+		sync_each_task_record(&text, task_record, NULL);
+		break;
+	default:
+		progress_each_part(text.data, text.len, part, &b);
+	}
+	return 0;
+}
