@@ -27,6 +27,8 @@ struct track {
 	enum step step;
 	bool busy;             /* a lane works on it */
 	bool cancel_sent;
+	bool claim_asked;      /* whose its directory is, is being asked: claim.h */
+	char settled[24];      /* the other id for which that was answered; "" for none */
 	unsigned verbs;        /* scontrol commands on their way: its track stays, whatever is seen */
 	int64_t due_ms;        /* not before */
 	bool waits;            /* for room among the submitted jobs, after a limit on their number */

@@ -36,7 +36,8 @@ static const char look_script[] =
 	"  done <<< \"$queue\"\n"
 	"else echo failed squeue; fi\n"
 	"claim=$(readlink \"$workdir/.slurmount/claim\") && { echo id \"$claim\"; exit 0; }\n"
-	"if accounts=$(sacct -n -P -X -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1); then\n"
+	/* One that was to begin later, and was cancelled, is beyond the window's usual end, now. */
+	"if accounts=$(sacct -n -P -X -E now+400days -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1); then\n"
 	"  while IFS='|' read -r id folder; do\n"
 	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
 	"  done <<< \"$accounts\"\n"

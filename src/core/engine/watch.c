@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "endtext.h"
+#include "claim.h"
 #include "clusterinfo.h"
+#include "endtext.h"
 #include "engine_internal.h"
 #include "err.h"
 #include "jobstate.h"
@@ -26,6 +27,8 @@ struct sight {
 	uint64_t serial;
 	char uuid[JOB_UUID_SIZE];
 	char id[24];
+	char known[24];                 /* the job's id in the store; "" for none yet */
+	char rival[24];                 /* another id that has its directory, see claim.h; "" for none */
 	char *workdir;
 	int64_t created_s;
 	bool queued;                    /* squeue knows it */
@@ -149,6 +152,15 @@ static bool fits(const struct cycle *c, const struct sight *s, const struct slur
 		(!r->submit_s || r->submit_s >= s->created_s - 86400);
 }
 
+/* Whether what came is of the job that the store knows; if not, its id is noted. */
+static bool is_known(struct sight *s, const char *id)
+{
+	if (!*s->known || !*id || !strcmp(s->known, id))
+		return true;
+	snprintf(s->rival, sizeof(s->rival), "%s", id);
+	return false;
+}
+
 static void take_record(struct sight *s, const struct slurm_record *r)
 {
 	if (!s->tasks && (r->task >= 0 || r->tasks.len))
@@ -168,7 +180,9 @@ static void see_queued(void *arg, const struct slurm_record *r)
 	struct cycle *c = arg;
 	struct sight *s = find(c, r->workdir);
 
-	if (!s || !fits(c, s, r))
+	if (!s || !fits(c, s, r) ||
+		(jobstate_class(r->state) == JOBSTATE_ENDED && *s->known && strcmp(s->known, r->id)) ||
+		!is_known(s, r->id))
 		return;
 	s->queued = true;
 	take_record(s, r);
@@ -181,7 +195,7 @@ static void see_accounted(void *arg, const struct slurm_record *r)
 	struct cycle *c = arg;
 	struct sight *s = find(c, r->workdir);
 
-	if (!s || !fits(c, s, r))
+	if (!s || !fits(c, s, r) || (*s->known && strcmp(s->known, r->id)))
 		return;
 	/* squeue has it ended, the accounting not yet: the queue's word is newer. */
 	if (!s->tasks && s->queued && (jobstate_class(s->state) != JOBSTATE_ENDED ||
@@ -198,7 +212,7 @@ static void see_own_record(void *arg, const char *uuid, bool is_end,
 {
 	struct sight *s = find_uuid(arg, uuid);
 
-	if (!s)
+	if (!s || !is_known(s, record->job))
 		return;
 	if (is_end) {
 		s->ended = true;
@@ -472,6 +486,8 @@ static bool apply(struct engine *e, const struct sight *s)
 			pipeline_adopt_id(e, s->serial, s->id, ", found in the queue");
 		return s->queued;
 	}
+	if (*s->rival)
+		claim_settle(e, track, job, s->rival);
 	if (!s->tasks && !judge(e, track, job, s, word))
 		return false;
 	struct job *now = job_copy(job);
@@ -559,6 +575,7 @@ static void add_sight(struct engine *e, struct cycle *c, const struct track *tra
 	}
 	memcpy(s->uuid, job->uuid, sizeof(s->uuid));
 	snprintf(s->id, sizeof(s->id), "%s", job->slurm_id);
+	snprintf(s->known, sizeof(s->known), "%s", job->slurm_id);
 }
 
 void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
