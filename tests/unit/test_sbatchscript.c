@@ -62,24 +62,86 @@ static void knows_other_files(void **state)
 
 static void applies_options(void **state)
 {
-	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT, notes AUTO_STRBUF = STRBUF_INIT;
 	struct jobspec *spec = jobspec_new();
 	struct sbatchscript s;
 
 	(void)state;
 	jobspec_pairs_add(&spec->slurm, "time", "01:00:00", 1);
 	parse("#!/bin/sh\n#SBATCH -t 10 -n 1\n#SBATCH --ntasks=2\n#SBATCH --mem=100\n#SBATCH -D /tmp\n"
-	      "#SBATCH --ntask=x\n", &s,
-		"2:-t 10|2:-n 1|3:--ntasks=2|4:--mem=100|5:-D /tmp|6:--ntask=x|");
-	assert_int_equal(sbatchscript_apply(spec, &s, &why), -EINVAL);
+	      "#SBATCH --ntaks=x\n", &s,
+		"2:-t 10|2:-n 1|3:--ntasks=2|4:--mem=100|5:-D /tmp|6:--ntaks=x|");
+	assert_int_equal(sbatchscript_apply(spec, &s, &notes, &why), -EINVAL);
 	assert_string_equal(why.data, "line 5: \"-D /tmp\" cannot be taken over; the job always runs in "
 		"its own directory (work/); list what it needs in [job] files or [inputs]\n"
-		"line 6: \"--ntask=x\" is no option of sbatch that is known here\n");
+		"line 6: \"--ntaks=x\" is no option of sbatch that is known here; did you mean --ntasks?\n");
 	assert_string_equal(jobspec_slurm(spec, "time"), "01:00:00");
 	assert_string_equal(jobspec_slurm(spec, "ntasks"), "2");
 	assert_string_equal(jobspec_slurm(spec, "mem"), "100M");
 	sbatchscript_release(&s);
 	jobspec_free(spec);
+}
+
+static void expect(const char *text, const char *notes, const char *why)
+{
+	struct strbuf said AUTO_STRBUF = STRBUF_INIT, wrong AUTO_STRBUF = STRBUF_INIT;
+	struct jobspec *spec = jobspec_new();
+	struct sbatchscript s;
+
+	sbatchscript_parse(text, strlen(text), &s);
+	assert_int_equal(sbatchscript_apply(spec, &s, &said, &wrong), *why ? -EINVAL : 0);
+	assert_string_equal(said.len ? said.data : "", notes);
+	assert_string_equal(wrong.len ? wrong.data : "", why);
+	sbatchscript_release(&s);
+	jobspec_free(spec);
+}
+
+static void leaves_out_what_is_so_anyway(void **state)
+{
+	(void)state;
+	expect("#!/bin/sh\n#SBATCH -D ./\n#SBATCH --chdir=. --export=NONE\n#SBATCH -Q --wait\n",
+		"line 2: \"-D ./\" is left out: it changes nothing here\n"
+		"line 3: \"--chdir=.\" is left out: it changes nothing here\n"
+		"line 3: \"--export=NONE\" is left out: it changes nothing here\n"
+		"line 4: \"-Q\" is left out: it changes nothing here\n"
+		"line 4: \"--wait\" is left out: it changes nothing here\n", "");
+	expect("#!/bin/sh\n#SBATCH --export=A=1\n", "", "line 2: \"--export=A=1\" cannot be taken over; "
+		"write the variables to [environment]\n");
+}
+
+static void leaves_a_plugins_options_to_the_cluster(void **state)
+{
+	struct strbuf notes AUTO_STRBUF = STRBUF_INIT, why AUTO_STRBUF = STRBUF_INIT;
+	struct jobspec *spec = jobspec_new();
+	struct sbatchscript s;
+
+	(void)state;
+	parse("#!/bin/sh\n#SBATCH --container-env=A --container-image=a --mem=1G\n#SBATCH --uenv=x\n"
+	      "#SBATCH --uenv=y\n", &s,
+		"2:--container-env=A|2:--container-image=a|2:--mem=1G|3:--uenv=x|4:--uenv=y|");
+	assert_int_equal(sbatchscript_apply(spec, &s, &notes, &why), 0);
+	assert_string_equal(jobspec_slurm(spec, "container_env"), "A");
+	assert_string_equal(jobspec_slurm(spec, "uenv"), "y");
+	assert_string_equal(jobspec_slurm(spec, "mem"), "1G");
+	assert_non_null(strstr(notes.data, "line 3: \"--uenv=x\" is not known here"));
+	sbatchscript_release(&s);
+	jobspec_free(spec);
+	expect("#!/bin/sh\n#SBATCH --walltime=1:00\n#SBATCH -Y\n#SBATCH --Bad=1\n", "",
+		"line 2: \"--walltime=1:00\" is no option of sbatch that is known here; did you mean --time?\n"
+		"line 3: \"-Y\" is no option of sbatch that is known here\n"
+		"line 4: \"--Bad=1\" is no option of sbatch that is known here\n");
+}
+
+static void says_what_is_no_option(void **state)
+{
+	(void)state;
+	expect("#!/bin/sh\n#SBATCH -n 1\n#SBATCH hetjob\n#SBATCH --mem 16 G\n", "",
+		"line 3: \"hetjob\" begins the second part of a heterogeneous job, which cannot be "
+		"submitted here; ask for the nodes of all parts at once, or make each part a job\n"
+		"line 4: \"G\" is no option, and Slurm refuses what else is in such a line; "
+		"a remark needs a # before it, and a value no blank (--mem=16G)\n");
+	expect("#!/bin/sh\n#SBATCH --array=[0-4]%2 --cluster=x\n", "", "line 2: \"--cluster=x\" cannot be "
+		"taken over; a mount is one cluster; mount the other one, too\n");
 }
 
 int main(void)
@@ -88,6 +150,9 @@ int main(void)
 		cmocka_unit_test(reads_what_slurm_reads),
 		cmocka_unit_test(knows_other_files),
 		cmocka_unit_test(applies_options),
+		cmocka_unit_test(leaves_out_what_is_so_anyway),
+		cmocka_unit_test(leaves_a_plugins_options_to_the_cluster),
+		cmocka_unit_test(says_what_is_no_option),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

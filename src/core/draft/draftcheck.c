@@ -217,6 +217,13 @@ static void check_template(struct checker *c)
 	check_clashes(c);
 }
 
+/* Each "line N: ..." of `lines` says what file it is of. */
+static void add_lines(struct strbuf *out, const char *kind, const char *file, const char *lines)
+{
+	for (const char *line = lines; line && *line; line = strchr(line, '\n') + 1)
+		strbuf_addf(out, "%s%s: %.*s\n", kind, file, (int)strcspn(line, "\n"), line);
+}
+
 static void check_script(struct checker *c)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
@@ -237,11 +244,12 @@ static void check_script(struct checker *c)
 	for (size_t i = 0; i < script.ignored_count; i++)
 		strbuf_addf(&c->notes, "note: %s:%d: this #SBATCH line comes after the first command, "
 			"where Slurm ignores it\n", spec->script, script.ignored[i]);
-	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
-	if (sbatchscript_apply(spec, &script, &why) < 0) {
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT, said AUTO_STRBUF = STRBUF_INIT;
+	if (sbatchscript_apply(spec, &script, &said, &why) < 0) {
 		c->wrong = true;
-		strbuf_addf(&c->ret->problems, "%s: %s", spec->script, why.data);
+		add_lines(&c->ret->problems, "", spec->script, why.data);
 	}
+	add_lines(&c->notes, "note: ", spec->script, said.data);
 	sbatchscript_release(&script);
 }
 

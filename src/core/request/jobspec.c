@@ -349,9 +349,13 @@ static const struct jobspec_pair *decided_by(const struct jobspec *spec,
 
 	if (!pair)
 		pair = jobspec_pairs_find(&spec->slurm_off, row->key);
-	for (size_t i = 0; !pair && row->group && i < spec->slurm.count; i++)
-		if (slurm_option_find(spec->slurm.items[i].key)->group == row->group)
+	for (size_t i = 0; !pair && row->group && i < spec->slurm.count; i++) {
+		/* A plugin's option of the user's own script has no row. */
+		const struct slurm_option *other = slurm_option_find(spec->slurm.items[i].key);
+
+		if (other && other->group == row->group)
 			pair = &spec->slurm.items[i];
+	}
 	return pair;
 }
 

@@ -152,6 +152,40 @@ static int refuse(struct strbuf *why, const char *option, const char *sentence)
 	return -EINVAL;
 }
 
+/* The key that a long option's name would be, or "" where it is none. */
+static char *key_of(const char *option)
+{
+	size_t len = strncmp(option, "--", 2) ? 0 : strcspn(option + 2, "=");
+	char *key = xstrndup(option + 2 * !!len, len);
+
+	if (!len || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+		*key = '\0';
+	for (char *c = key; *c; c++)
+		*c = *c == '-' ? '_' : *c;
+	return key;
+}
+
+static int refuse_unknown(struct strbuf *why, const char *option)
+{
+	char *key AUTO_FREE = key_of(option);
+	const char *near = *key ? slurm_option_slip(key) : NULL;
+
+	if (!strcmp(option, "hetjob") || !strcmp(option, "packjob"))
+		return refuse(why, option, " begins the second part of a heterogeneous job, which cannot be "
+			"submitted here; ask for the nodes of all parts at once, or make each part a job");
+	if (option[0] != '-')
+		return refuse(why, option, " is no option, and Slurm refuses what else is in such a line; "
+			"a remark needs a # before it, and a value no blank (--mem=16G)");
+	refuse(why, option, " is no option of sbatch that is known here");
+	if (near) {
+		strbuf_adds(why, "; did you mean --");
+		for (; *near; near++)
+			strbuf_addc(why, *near == '_' ? '-' : *near);
+		strbuf_addc(why, '?');
+	}
+	return -EINVAL;
+}
+
 int jobspec_read_option(const char *option, const struct slurm_option **row, char **value,
 	struct strbuf *why)
 {
@@ -170,7 +204,7 @@ int jobspec_read_option(const char *option, const struct slurm_option **row, cha
 		given = *given ? given : NULL;
 	}
 	if (!*row)
-		return refuse(why, option, " is no option of sbatch that is known here");
+		return refuse_unknown(why, option);
 	if ((*row)->instead) {
 		refuse(why, option, " cannot be taken over; ");
 		strbuf_adds(why, (*row)->instead);
@@ -213,7 +247,7 @@ static void forget(struct jobspec *own, const struct slurm_option *row)
 		const char *key = own->slurm.items[i].key;
 		const struct slurm_option *other = slurm_option_find(key);
 
-		if (other == row || (row->group && other->group == row->group)) {
+		if (other && (other == row || (row->group && other->group == row->group))) {
 			char *gone AUTO_FREE = xstrdup(key);
 			jobspec_pairs_remove(&own->slurm, gone);
 		} else {
@@ -222,31 +256,91 @@ static void forget(struct jobspec *own, const struct slurm_option *row)
 	}
 }
 
+/* What it asks for is so anyway. */
+static bool is_idle(const char *option)
+{
+	const struct slurm_option *row;
+	const char *value = "";
+
+	if (!strncmp(option, "--", 2)) {
+		row = slurm_option_of_sbatch(option + 2, strcspn(option + 2, "="));
+		value = option[strcspn(option, "=")] ? strchr(option, '=') + 1 : "";
+	} else {
+		row = option[0] == '-' && option[1] ? slurm_option_by_letter(option[1]) : NULL;
+		value = option[0] && option[1] ? option + 2 + strspn(option + 2, " \t") : "";
+	}
+	if (!row || !row->idle)
+		return false;
+	for (const char *c = row->idle; *c; c += strcspn(c, " "), c += strspn(c, " ")) {
+		size_t len = strcspn(c, " ");
+
+		if ((len == 1 && *c == '*') || (strlen(value) == len && !strncmp(c, value, len)))
+			return true;
+	}
+	return false;
+}
+
+/* Takes over what may be the option of a plugin that the cluster's sbatch has. */
+static bool take_unknown(struct jobspec *own, const struct sbatchscript_option *option,
+	struct strbuf *notes)
+{
+	char *key AUTO_FREE = key_of(option->text);
+	const char *value = strchr(option->text, '=');
+
+	if (!*key || slurm_option_slip(key) ||
+		slurm_option_of_sbatch(option->text + 2, strcspn(option->text + 2, "=")) ||
+		slurm_value_has_control(option->text) || strlen(option->text) > SLURM_VALUE_MAX)
+		return false;
+	jobspec_pairs_remove(&own->slurm, key);
+	jobspec_pairs_add(&own->slurm, key, value ? value + 1 : "", option->line);
+	strbuf_addf(notes, "line %d: ", option->line);
+	slurm_value_quote(notes, option->text);
+	strbuf_adds(notes, " is not known here; the cluster's sbatch decides whether there is such an "
+		"option\n");
+	return true;
+}
+
+static int take_option(struct jobspec *own, const struct sbatchscript_option *option,
+	struct strbuf *notes, struct strbuf *why)
+{
+	struct strbuf what AUTO_STRBUF = STRBUF_INIT;
+	const struct slurm_option *row;
+	char *value AUTO_FREE = NULL;
+
+	if (is_idle(option->text)) {
+		strbuf_addf(notes, "line %d: ", option->line);
+		slurm_value_quote(notes, option->text);
+		strbuf_adds(notes, " is left out: it changes nothing here\n");
+		return 0;
+	}
+	if (jobspec_read_option(option->text, &row, &value, &what) == 0) {
+		forget(own, row);
+		jobspec_pairs_add(&own->slurm, row->key, value, option->line);
+		return 0;
+	}
+	if (take_unknown(own, option, notes))
+		return 0;
+	strbuf_addf(why, "line %d: %s\n", option->line, what.data);
+	return -EINVAL;
+}
+
 int sbatchscript_apply(struct jobspec *spec, const struct sbatchscript *script,
-	struct strbuf *why)
+	struct strbuf *notes, struct strbuf *why)
 {
 	struct jobspec *own = jobspec_new();
 	int result = 0;
 
-	for (size_t i = 0; i < script->option_count; i++) {
-		const struct sbatchscript_option *option = &script->options[i];
-		const struct slurm_option *row;
-		char *value AUTO_FREE = NULL;
-		struct strbuf what AUTO_STRBUF = STRBUF_INIT;
-
-		if (jobspec_read_option(option->text, &row, &value, &what) < 0) {
-			strbuf_addf(why, "line %d: %s\n", option->line, what.data);
+	for (size_t i = 0; i < script->option_count; i++)
+		if (take_option(own, &script->options[i], notes, why) < 0)
 			result = -EINVAL;
-			continue;
-		}
-		forget(own, row);
-		jobspec_pairs_add(&own->slurm, row->key, value, option->line);
-	}
 	struct jobspec_pairs *found = &own->slurm;
-	for (size_t i = 0; i < found->count; i++)
-		if (!jobspec_decides(spec, slurm_option_find(found->items[i].key)))
+	for (size_t i = 0; i < found->count; i++) {
+		const struct slurm_option *row = slurm_option_find(found->items[i].key);
+
+		if (!row || !jobspec_decides(spec, row))
 			jobspec_pairs_add(&spec->slurm, found->items[i].key, found->items[i].value,
 				found->items[i].line);
+	}
 	jobspec_free(own);
 	return result;
 }

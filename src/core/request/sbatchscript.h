@@ -30,8 +30,10 @@ struct sbatchscript {
 int sbatchscript_parse(const char *bytes, size_t len, struct sbatchscript *ret);
 void sbatchscript_release(struct sbatchscript *script);
 /* Adds the options that `spec` does not decide itself; of a repeated one the last counts, as with
- * sbatch.  Returns 0, or -EINVAL with "line N: ..." lines in `why`, the rest being applied. */
+ * sbatch.  A long option that is not known here may be a plugin's of the cluster, and is taken over
+ * as it stands: `notes` says so in a "line N: ..." line, as of what asks for nothing else than is so
+ * anyway.  Returns 0, or -EINVAL with such lines in `why`, the rest being applied. */
 int sbatchscript_apply(struct jobspec *spec, const struct sbatchscript *script,
-	struct strbuf *why);
+	struct strbuf *notes, struct strbuf *why);
 
 #endif

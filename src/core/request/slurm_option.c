@@ -16,6 +16,8 @@
 	{.key = name, .letter = short, .arg = takes, .type = what, .group = which}
 #define OURS(name, short, takes, text) \
 	{.key = name, .letter = short, .arg = takes, .type = SLURM_TEXT, .instead = text}
+#define IDLE(name, short, takes, text, values) \
+	{.key = name, .letter = short, .arg = takes, .type = SLURM_TEXT, .instead = text, .idle = values}
 
 static const struct slurm_option options[] = {
 	TAKES("account", 'A', SLURM_WORD),
@@ -29,6 +31,7 @@ static const struct slurm_option options[] = {
 	TAKES("comment", 0, SLURM_TEXT),
 	TAKES("constraint", 'C', SLURM_FEATURES),
 	TAKES("container", 0, SLURM_PATH),
+	TAKES("container_id", 0, SLURM_WORD),
 	FLAG("contiguous", 0),
 	IN_GROUP("core_spec", 'S', REQUIRED, SLURM_INDEX, SLURM_GROUP_SPECIAL),
 	TAKES("cores_per_socket", 0, SLURM_NODES),
@@ -40,7 +43,8 @@ static const struct slurm_option options[] = {
 	TAKES("distribution", 'm', SLURM_SPEC),
 	TAKES("error", 'e', SLURM_PATH),
 	TAKES("exclude", 'x', SLURM_HOSTS),
-	{.key = "exclusive", .arg = OPTIONAL, .type = SLURM_CHOICE, .choices = "user mcs"},
+	{.key = "exclusive", .arg = OPTIONAL, .type = SLURM_CHOICE, .choices = "user mcs topo"},
+	TAKES("extra", 0, SLURM_TEXT),
 	TAKES("extra_node_info", 'B', SLURM_SPEC),
 	MAY_TAKE("get_user_env", 0, SLURM_SPEC),
 	TAKES("gpu_bind", 0, SLURM_SPEC),
@@ -77,6 +81,7 @@ static const struct slurm_option options[] = {
 	TAKES("ntasks_per_gpu", 0, SLURM_COUNT),
 	TAKES("ntasks_per_node", 0, SLURM_COUNT),
 	TAKES("ntasks_per_socket", 0, SLURM_COUNT),
+	{.key = "oom_kill_step", .arg = OPTIONAL, .type = SLURM_CHOICE, .choices = "0 1"},
 	ONE_OF("open_mode", "append truncate"),
 	TAKES("output", 'o', SLURM_PATH),
 	FLAG("overcommit", 'O'),
@@ -91,34 +96,39 @@ static const struct slurm_option options[] = {
 	FLAG("reboot", 0),
 	IN_GROUP("requeue", 0, NONE, SLURM_FLAG, SLURM_GROUP_REQUEUE),
 	TAKES("reservation", 0, SLURM_WORDS),
+	MAY_TAKE("resv_ports", 0, SLURM_COUNT),
+	TAKES("segment", 0, SLURM_COUNT),
 	TAKES("signal", 0, SLURM_SIGNAL),
 	TAKES("sockets_per_node", 0, SLURM_NODES),
 	FLAG("spread_job", 0),
+	FLAG("stepmgr", 0),
 	TAKES("switches", 0, SLURM_SWITCHES),
 	IN_GROUP("thread_spec", 0, REQUIRED, SLURM_INDEX, SLURM_GROUP_SPECIAL),
 	TAKES("threads_per_core", 0, SLURM_COUNT),
 	TAKES("time", 't', SLURM_TIME),
 	TAKES("time_min", 0, SLURM_TIME),
 	TAKES("tmp", 0, SLURM_MEMORY),
+	TAKES("tres_bind", 0, SLURM_SPEC),
+	TAKES("tres_per_task", 0, SLURM_SPEC),
 	FLAG("use_min_nodes", 0),
 	ONE_OF("wait_all_nodes", "0 1"),
 	TAKES("wckey", 0, SLURM_WORD),
 
-	OURS("chdir", 'D', REQUIRED, "the job always runs in its own directory (work/); list what it needs "
-		"in [job] files or [inputs]"),
-	OURS("wait", 'W', NONE, "read wait/NAME in the mount to wait for the job's end"),
-	OURS("parsable", 0, NONE, "read the job's slurm_id file instead"),
+	IDLE("chdir", 'D', REQUIRED, "the job always runs in its own directory (work/); list what it needs "
+		"in [job] files or [inputs]", ". ./ $PWD $SLURM_SUBMIT_DIR"),
+	IDLE("wait", 'W', NONE, "read wait/NAME in the mount to wait for the job's end", "*"),
+	IDLE("parsable", 0, NONE, "read the job's slurm_id file instead", "*"),
 	OURS("test_only", 0, NONE, "drafts/NAME/problems shows what is wrong before anything is submitted"),
 	OURS("wrap", 0, REQUIRED, "write the command line to [job] command"),
 	OURS("clusters", 'M', REQUIRED, "a mount is one cluster; mount the other one, too"),
 	OURS("dependency", 'd', REQUIRED, "name the other job in [job] after"),
-	OURS("export", 0, OPTIONAL, "write the variables to [environment]"),
+	IDLE("export", 0, OPTIONAL, "write the variables to [environment]", "ALL NONE all none"),
 	OURS("export_file", 0, REQUIRED, "write the variables to [environment]"),
-	OURS("ignore_pbs", 0, NONE, "it is always in force; leave it out"),
+	IDLE("ignore_pbs", 0, NONE, "it is always in force; leave it out", "*"),
 	OURS("uid", 0, REQUIRED, "a job runs as the user who mounted"),
 	OURS("gid", 0, REQUIRED, "a job runs as the user who mounted"),
-	OURS("quiet", 'Q', NONE, "nothing is printed; leave it out"),
-	OURS("verbose", 'v', NONE, "nothing is printed; leave it out"),
+	IDLE("quiet", 'Q', NONE, "nothing is printed; leave it out", "*"),
+	IDLE("verbose", 'v', NONE, "nothing is printed; leave it out", "*"),
 	OURS("help", 'h', NONE, "it makes no job; leave it out"),
 	OURS("usage", 0, NONE, "it makes no job; leave it out"),
 	OURS("version", 'V', NONE, "it makes no job; leave it out"),
@@ -133,7 +143,7 @@ struct rename {
 /* What older versions of sbatch were told, and still understand. */
 static const struct rename older[] = {
 	{"share", "oversubscribe"}, {"tasks", "ntasks"}, {"tasks_per_node", "ntasks_per_node"},
-	{"workdir", "chdir"},
+	{"workdir", "chdir"}, {"cluster", "clusters"},
 };
 
 /* Names from other schedulers and from the tongue; distance alone would lead astray. */
@@ -265,9 +275,9 @@ const char *name_nearest(const char *name, const char *const *names, size_t coun
 	return best;
 }
 
-const char *slurm_option_suggest(const char *key)
+/* The right key for a common wrong name, or NULL. */
+static const char *right_name(const char *key)
 {
-	const char *names[OPTIONS];
 	char tidy[NAME_LONGEST + 1];
 	size_t len = strlen(key);
 
@@ -275,8 +285,22 @@ const char *slurm_option_suggest(const char *key)
 		return NULL;
 	for (size_t i = 0; i <= len; i++)
 		tidy[i] = key[i] ? folded(key[i]) : '\0';
-	const char *right = renamed(wrong_names, sizeof(wrong_names) / sizeof(*wrong_names), tidy, len);
+	return renamed(wrong_names, sizeof(wrong_names) / sizeof(*wrong_names), tidy, len);
+}
+
+const char *slurm_option_suggest(const char *key)
+{
+	const char *names[OPTIONS];
+	const char *right = right_name(key);
+
 	for (size_t i = 0; i < OPTIONS; i++)
 		names[i] = options[i].key;
 	return right ? right : name_nearest(key, names, OPTIONS);
+}
+
+const char *slurm_option_slip(const char *key)
+{
+	const char *near = slurm_option_suggest(key);
+
+	return near && (near == right_name(key) || distance(key, near) <= 2) ? near : NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * The options of sbatch that concern a batch job (Slurm 22.05), one table for config.ini, the
+ * The options of sbatch that concern a batch job (Slurm 22.05 to 25.05), one table for config.ini, the
  * profile and users' own scripts.  Pure.
  */
 #ifndef SLURMOUNT_SLURM_OPTION_H
@@ -23,6 +23,9 @@ struct slurm_option {
 	const char *choices;  /* of SLURM_CHOICE, separated by blanks */
 	enum slurm_group group;
 	const char *instead; /* not NULL: ours alone; a sentence that says what to use */
+	/* Its values, separated by blanks, that ask for what is so anyway: a user's own script may have
+	 * them.  "" is none, "*" any. */
+	const char *idle;
 };
 
 /* The row of a key of exactly this spelling, or NULL. */
@@ -34,6 +37,8 @@ const struct slurm_option *slurm_option_by_letter(char letter);
 const struct slurm_option *slurm_option_of_sbatch(const char *name, size_t len);
 /* The right key where `key` is a common wrong name, or near enough one to be a slip; else NULL. */
 const char *slurm_option_suggest(const char *key);
+/* The same where nothing else than a slip can be meant: a common wrong name, or two edits. */
+const char *slurm_option_slip(const char *key);
 
 /* The one of `count` names that is nearest to `name` by edits (case and - for _ count for nothing)
  * and near enough to be meant; NULL where none is. */

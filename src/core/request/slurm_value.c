@@ -328,11 +328,24 @@ static int check_yes(const char *text, struct strbuf *ret, struct strbuf *why)
 	return 0;
 }
 
+/* Slurm takes [0-9]%2 for 0-9%2. */
+static void strip_brackets(char *array)
+{
+	size_t len = strcspn(array, "%");
+
+	if (len < 2 || *array != '[' || array[len - 1] != ']')
+		return;
+	memmove(array + len - 1, array + len, strlen(array + len) + 1);
+	memmove(array, array + 1, strlen(array));
+}
+
 static int check_rule(enum slurm_type type, const char *text, struct strbuf *ret,
 	struct strbuf *why)
 {
 	char *tidy AUTO_FREE = tidied(text, rules[type].shape);
 
+	if (type == SLURM_ARRAY)
+		strip_brackets(tidy);
 	if (!rules[type].good(tidy)) {
 		slurm_value_quote(why, text);
 		strbuf_addf(why, " does not fit; allowed: %s", rules[type].allowed);
