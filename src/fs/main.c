@@ -234,7 +234,8 @@ static int climb(struct daemon *d, struct strbuf *why)
 		strbuf_addf(why, "%s: it cannot be mounted", d->mountpoint);
 		return -EIO;
 	}
-	return start_threads(d, why);
+	r = mount_allow_parallel(d->fs.session);
+	return r < 0 ? r : start_threads(d, why);
 }
 
 /* ---- and down ---- */
