@@ -92,6 +92,7 @@ int fs_remote_errno(int error)
 {
 	switch (-error) {
 	case ENOTCONN:
+	case ETIMEDOUT:
 	case EPIPE:
 	case ECANCELED:
 	case EPROTO:

@@ -225,7 +225,7 @@ static struct work_task *task_new(fuse_req_t req, fuse_ino_t ino,
 	task->ino = ino;
 	task->place = place;
 	task->job = job;
-	task->deadline = clock_in(fs->clock, WORK_DEADLINE_MS);
+	task->deadline = clock_in(fs->clock, fs->profile->work_timeout * 1000);
 	return task;
 }
 

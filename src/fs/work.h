@@ -7,7 +7,6 @@
 #include "fs.h"
 
 #define WORK_READERS 4
-#define WORK_DEADLINE_MS 10000
 
 /* ---- nodes (worknode.c): what the kernel was given, by (job, path), counted by its look-ups ---- */
 

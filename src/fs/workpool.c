@@ -1,9 +1,10 @@
 /*
  * The threads that talk to the cluster for work/.
  *
- * Each request is answered exactly once: by the thread that ran it, or, where its caller was
- * interrupted, by the answering thread at once, while the call goes on to its deadline unheard.
- * Whoever comes first claims it.
+ * Each request is answered exactly once: by the thread that ran it, or by the answering thread, at
+ * once where its caller was interrupted, and where its deadline has passed though the call has not
+ * come back (or was never begun: all threads may hang in a disk of this machine, with the local
+ * transport); the call goes on unheard.  Whoever comes first claims it.
  *
  * libfuse calls interrupted() with the request's own lock held, perhaps from within
  * fuse_req_interrupt_func(); a reply then would free what is locked.  So it only marks the task.  A
@@ -17,6 +18,9 @@
 
 #include "err.h"
 #include "work.h"
+
+/* The call itself ends at its deadline as a rule, and tells more than that. */
+#define LATE_MS 250
 
 struct work_pool {
 	struct fs *fs;
@@ -32,12 +36,16 @@ struct work_pool {
 struct work_pool *work_pool_new(struct fs *fs)
 {
 	struct work_pool *pool = xcalloc(1, sizeof(*pool));
+	pthread_condattr_t monotonic;
 
 	pool->fs = fs;
 	pool->last = &pool->first;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
-	pthread_cond_init(&pool->marked, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->marked, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	return pool;
 }
 
@@ -116,7 +124,8 @@ void work_pool_run(struct work_pool *pool, struct work_task *task)
 	*pool->last = task;
 	pool->last = &task->queued;
 	pthread_cond_signal(&pool->work);
-	if (task->interrupted)
+	/* The answering thread waits for the oldest deadline, or for ever where there was no task. */
+	if (task->interrupted || !task->next)
 		pthread_cond_signal(&pool->marked);
 }
 
@@ -155,30 +164,53 @@ static void *reader_thread(void *arg)
 	return NULL;
 }
 
-/* The first that may be answered, claimed; under the lock. */
-static bool claim_interrupted(struct work_pool *pool, fuse_req_t *req)
+/* The first that is to be answered by now, claimed, with how; else when to look again.  Under the
+ * lock. */
+static bool claim_due(struct work_pool *pool, fuse_req_t *req, int *error, int64_t *next)
 {
-	for (struct work_task *task = pool->tasks; task; task = task->next)
-		if (task->interrupted && task->ready) {
+	int64_t now = clock_mono_ms(pool->fs->clock);
+
+	*next = CLOCK_NEVER;
+	for (struct work_task *task = pool->tasks; task; task = task->next) {
+		int64_t end = task->deadline + LATE_MS;
+
+		if (task->ready && (task->interrupted || end <= now)) {
 			*req = task->req;
+			*error = task->interrupted ? EINTR : EIO;
 			return claim(pool, task);
 		}
+		if (end < *next)
+			*next = end;
+	}
 	return false;
+}
+
+/* Under the lock: until something is marked, or it is `until`. */
+static void await_mark(struct work_pool *pool, int64_t until)
+{
+	struct timespec when = {until / 1000, until % 1000 * 1000000};
+
+	if (until == CLOCK_NEVER)
+		pthread_cond_wait(&pool->marked, &pool->lock);
+	else
+		pthread_cond_timedwait(&pool->marked, &pool->lock, &when);
 }
 
 static void *answering_thread(void *arg)
 {
 	struct work_pool *pool = arg;
 	fuse_req_t req;
+	int64_t next;
+	int error;
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping) {
-		if (!claim_interrupted(pool, &req)) {
-			pthread_cond_wait(&pool->marked, &pool->lock);
+		if (!claim_due(pool, &req, &error, &next)) {
+			await_mark(pool, next);
 			continue;
 		}
 		pthread_mutex_unlock(&pool->lock);
-		fuse_reply_err(req, EINTR);
+		fuse_reply_err(req, error);
 		pthread_mutex_lock(&pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);

@@ -38,6 +38,7 @@ struct ssh_op {
 	bool begun;     /* lock */
 	bool done;      /* lock */
 	bool abandoned; /* lock: the thread frees it */
+	bool late;      /* lock: begun, and its caller's deadline has passed */
 	int result;     /* lock */
 };
 
@@ -83,6 +84,7 @@ struct ssh_transport {
 	enum remote_state state;           /* lock */
 	bool aborted;                      /* lock */
 	struct ssh_op *lanes[LANE_COUNT];  /* lock */
+	bool stuck; /* lock: an operation on files passed its deadline, and none has ended or could begin since */
 	struct connect_request *request;   /* lock */
 
 	/* The thread's own: */
@@ -107,8 +109,12 @@ static inline struct ssh_transport *ssh_of(struct remote *r)
 }
 
 /* Runs an operation and waits for its end.  True: `op` is the caller's again and `*result` its
- * result; false: it belongs to the thread now, and `*result` says why. */
+ * result; false: it belongs to the thread now, and `*result` says why.  One on files is not begun
+ * (-ENOTCONN) while another's deadline has passed and the line is still silent: whoever goes through
+ * many files waits for that once, not for each of them. */
 bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, int *result);
+/* Whether its caller has given it up. */
+bool transport_is_late(struct ssh_transport *t, const struct ssh_op *op);
 /* Hands over an operation for whose end nobody waits. */
 void transport_post(struct ssh_transport *t, struct ssh_op *op);
 /* Waits for `changed` under the lock; -ETIMEDOUT at the deadline. */

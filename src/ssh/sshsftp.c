@@ -180,6 +180,9 @@ static int list_step(struct ssh_transport *t, struct ssh_op *op)
 
 	if (!t->sftp)
 		return -EOPNOTSUPP;
+	/* An endless directory keeps nobody else waiting. */
+	if (s->phase == 1 && transport_is_late(t, op))
+		s->phase = 2;
 	if (s->phase == 1)
 		return list_entry(t, s);
 	if (s->phase == 2) {

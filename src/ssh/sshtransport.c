@@ -79,7 +79,7 @@ bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, 
 	WITH_LOCK(&t->lock);
 	int late = 0;
 
-	if (t->aborted || t->state != REMOTE_ONLINE) {
+	if (t->aborted || t->state != REMOTE_ONLINE || (op->lane == LANE_SFTP && t->stuck)) {
 		*result = t->aborted ? -ECANCELED : -ENOTCONN;
 		return true;
 	}
@@ -92,12 +92,20 @@ bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, 
 		return true;
 	}
 	*result = t->aborted ? -ECANCELED : -ETIMEDOUT;
+	t->stuck |= op->lane == LANE_SFTP;
 	if (!op->begun) {
 		unlink_op(t, op);
 		return true;
 	}
 	op->abandoned = true;
+	op->late = *result == -ETIMEDOUT;
 	return false;
+}
+
+bool transport_is_late(struct ssh_transport *t, const struct ssh_op *op)
+{
+	WITH_LOCK(&t->lock);
+	return op->late;
 }
 
 static void finish_op(struct ssh_transport *t, struct ssh_op *op, int result)
@@ -109,6 +117,7 @@ static void finish_op(struct ssh_transport *t, struct ssh_op *op, int result)
 	op->result = result;
 	abandoned = op->abandoned;
 	op->done = true;
+	t->stuck &= op->lane != LANE_SFTP;
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 	if (abandoned)
@@ -182,6 +191,8 @@ static bool go_round(struct ssh_transport *t)
 		op = t->lanes[lane];
 		if (op)
 			op->begun = true;
+		else
+			t->stuck &= lane != LANE_SFTP;
 		pthread_mutex_unlock(&t->lock);
 		if (op && transport_attempt(t, act_op, op, 0) == STEP_MORE)
 			progress = true;

@@ -24,11 +24,12 @@ static void reads_all_keys(void **state)
 
 	(void)state;
 	assert_int_equal(p->submit_rate, 20);
+	assert_int_equal(p->work_timeout, 10);
 	assert_int_equal(p->streams, 4);
 	setenv("HOME", "/home/me", 1);
 	parse(p, "[cluster]\nhost = login.example.org\nuser = me\nport = 2222\nidentity = ~/.ssh/k\n"
 		 "known_hosts = /etc/kh\njump = gate\nscratch = $SCRATCH/s\nproject = ~/p\n"
-		 "setup = source /etc/profile; module load slurm\nsubmit_rate = 0\n"
+		 "setup = source /etc/profile; module load slurm\nsubmit_rate = 0\nwork_timeout = 25\n"
 		 "[defaults]\ntime = 1:00:00\n[modules]\nload = gcc\n[environment]\nA = b\n"
 		 "[sync]\ninterval = 5\nmax_interval = 60\n"
 		 "[staging]\nsettle = 0.5\nsettle_unnamed = 3\nstreams = 8\n", "");
@@ -40,6 +41,7 @@ static void reads_all_keys(void **state)
 	assert_string_equal(p->project, "~/p");
 	assert_string_equal(p->setup, "source /etc/profile; module load slurm");
 	assert_int_equal(p->submit_rate, 0);
+	assert_int_equal(p->work_timeout, 25);
 	assert_string_equal(jobspec_slurm(p->defaults, "time"), "01:00:00");
 	assert_string_equal(p->defaults->modules.items[0].value, "gcc");
 	assert_string_equal(p->defaults->environment.items[0].key, "A");

@@ -36,6 +36,7 @@ static const struct key keys[] = {
 	TEXT("cluster", project, CLUSTER_PATH),
 	TEXT("cluster", setup, LINE),
 	{"cluster", "submit_rate", WHOLE, offsetof(struct profile, submit_rate), 0, 10000},
+	{"cluster", "work_timeout", WHOLE, offsetof(struct profile, work_timeout), 1, 3600},
 	{"sync", "interval", WHOLE, offsetof(struct profile, sync_interval), 1, 86400},
 	{"sync", "max_interval", WHOLE, offsetof(struct profile, sync_max_interval), 1, 86400},
 	{"staging", "settle", NUMBER, offsetof(struct profile, settle), 0, 86400},
@@ -51,6 +52,7 @@ struct profile *profile_new(void)
 	struct profile *p = xcalloc(1, sizeof(*p));
 
 	p->submit_rate = 20;
+	p->work_timeout = 10;
 	p->defaults = jobspec_new();
 	p->sync_interval = 15;
 	p->sync_max_interval = 120;

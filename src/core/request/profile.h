@@ -17,6 +17,7 @@ struct profile {
 	char *project;
 	char *setup;
 	int submit_rate;    /* submissions a second; 0: no limit */
+	int work_timeout;   /* seconds that a request in work/ waits for the cluster */
 	struct jobspec *defaults; /* slurm, modules, environment; never NULL */
 	/* [sync], in seconds */
 	int sync_interval;
