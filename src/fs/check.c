@@ -88,7 +88,8 @@ int check_run(const struct setup *setup)
 
 	int r = remote_connect(remote, &prompter, clock_in(&clock_system, CONNECT_MS), &why);
 	if (r < 0) {
-		printf("NO  connection to %s: %s\n", setup->label, why.len ? why.data : strerror(-r));
+		strbuf_add_lines(&text, why.data, why.len);
+		printf("NO  connection to %s: %s\n", setup->label, text.len ? text.data : strerror(-r));
 	} else {
 		printf("ok  connection to %s\n", setup->label);
 		add_scratch(&text, setup->profile->scratch);

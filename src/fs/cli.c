@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "err.h"
 #include "local.h"
@@ -206,6 +207,8 @@ int setup_load(const struct cli *cli, struct setup *ret, struct strbuf *why)
 	int r;
 
 	*ret = (struct setup){.fuse = STRBUF_INIT, .profile = profile_new()};
+	ret->umask = umask(022);
+	umask(ret->umask);
 	ret->local = !strcmp(cli->target, "local");
 	if (!*host || (user && !*user)) {
 		strbuf_addf(why, "not a host: %s", cli->target);
@@ -230,7 +233,7 @@ struct remote *setup_remote(const struct setup *s, remote_state_fn tell, void *a
 	/* Its threads inherit this: signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	remote = s->local ? local_remote_new() : ssh_remote_new(&s->ssh, tell, arg);
+	remote = s->local ? local_remote_new(s->umask) : ssh_remote_new(&s->ssh, tell, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return remote;
 }

@@ -26,6 +26,7 @@ bool cli_parse(int argc, char **argv, struct cli *ret, int *status);
 struct setup {
 	bool local;
 	bool xattr;              /* -o xattr */
+	mode_t umask;            /* as we were started with */
 	struct profile *profile;
 	struct ssh_settings ssh; /* resolved; unless local */
 	char *label;             /* USER@HOST, or "local" */

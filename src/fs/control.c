@@ -237,8 +237,12 @@ static int converse(int fd, char *text, char *answer)
 		} else if (type == DONE) {
 			return 0;
 		} else {
-			fprintf(stderr, "slurmount: %s\n",
-				type == FAILED ? text : "the mount's process does not answer");
+			const char *words = type == FAILED ? text :
+				"the mount's process does not answer";
+			struct strbuf line AUTO_STRBUF = STRBUF_INIT;
+
+			strbuf_add_lines(&line, words, strlen(words));
+			fprintf(stderr, "slurmount: %s\n", line.data);
 			return 1;
 		}
 	}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "linkpath.h"
 #include "taskdir.h"
 #include "work.h"
 
@@ -41,11 +42,11 @@ void jobdir_file_attr(const struct fs *fs, const struct job *job, enum job_file 
 static char *link_target(const struct job *job, unsigned part)
 {
 	const char *path = part == PART_STDOUT ? job->stdout_path : job->stderr_path;
-	size_t len = strlen(job->workdir);
+	struct strbuf below AUTO_STRBUF = STRBUF_INIT;
 
-	if (!len || strncmp(path, job->workdir, len) || path[len] != '/' || !path[len + 1])
+	if (linkpath_below(job->workdir, path, &below) < 0 || !below.len)
 		return NULL;
-	return xasprintf("work/%s", path + len + 1);
+	return xasprintf("work/%s", below.data);
 }
 
 static unsigned hide_bit(unsigned part)

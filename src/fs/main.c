@@ -47,15 +47,7 @@ static void complain(const char *text)
 {
 	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
 
-	/* Lines stay lines; all else that steers a terminal is made harmless. */
-	for (const char *at = text; *at;) {
-		size_t len = strcspn(at, "\n");
-
-		strbuf_add_escaped(&line, at, len);
-		at += len;
-		if (*at)
-			strbuf_addc(&line, *at++);
-	}
+	strbuf_add_lines(&line, text, strlen(text));
 	strbuf_rtrim(&line);
 	fprintf(stderr, "slurmount: %s\n", line.data);
 }

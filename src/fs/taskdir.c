@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "linkpath.h"
 #include "taskfile.h"
 
 #define PART_OF_TASK_BITS 3
@@ -103,11 +104,11 @@ static char *link_target(const struct place *p)
 {
 	AUTO_FREE char *path = tasks_output(p->job->tasks, p->task, p->part == TASK_STDERR,
 		p->job->workdir, p->job->slurm_id);
-	size_t len = strlen(p->job->workdir);
+	struct strbuf below AUTO_STRBUF = STRBUF_INIT;
 
-	if (!path || strncmp(path, p->job->workdir, len) || path[len] != '/' || !path[len + 1])
+	if (!path || linkpath_below(p->job->workdir, path, &below) < 0 || !below.len)
 		return NULL;
-	return xasprintf("../../work/%s", path + len + 1);
+	return xasprintf("../../work/%s", below.data);
 }
 
 /* False where the part is not there. */

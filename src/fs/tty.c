@@ -36,14 +36,7 @@ static int read_line(int tty, char *answer, size_t size)
 /* The server's own words must not steer the terminal; but menus have lines. */
 static void add_prompt(struct strbuf *b, const char *prompt)
 {
-	while (*prompt) {
-		size_t n = strcspn(prompt, "\n");
-
-		strbuf_add_escaped(b, prompt, n);
-		prompt += n;
-		if (*prompt)
-			strbuf_addc(b, *prompt++);
-	}
+	strbuf_add_lines(b, prompt, strlen(prompt));
 	if (b->len && !strchr(" \n", b->data[b->len - 1]))
 		strbuf_addc(b, ' ');
 }

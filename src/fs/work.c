@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "linkpath.h"
 
 static struct fs *of(fuse_req_t req)
 {
@@ -87,24 +88,6 @@ void work_attr(const struct fs *fs, fuse_ino_t ino, const struct remote_attr *at
 	fs_attr(fs, ino, mode, S_ISDIR(attr->mode) ? 0 : attr->size, attr->mtime_ns, ret);
 }
 
-/* A link's text as it is shown: an absolute one into the job's own directory leads there. */
-static void show_target(const struct work_task *task, struct strbuf *target)
-{
-	const char *dir = task->job->workdir;
-	size_t len = strlen(dir);
-	struct strbuf shown AUTO_STRBUF = STRBUF_INIT;
-
-	if (!len || strncmp(target->data, dir, len) || (target->data[len] && target->data[len] != '/'))
-		return;
-	for (const char *at = task->place.path; (at = strchr(at, '/')); at++)
-		strbuf_adds(&shown, "../");
-	const char *rest = target->data + len;
-	rest += strspn(rest, "/");
-	strbuf_adds(&shown, *rest ? rest : ".");
-	strbuf_reset(target);
-	strbuf_add(target, shown.data, shown.len);
-}
-
 /* ---- tasks, on the pool's threads ---- */
 
 static void run_lookup(struct work_task *task)
@@ -153,15 +136,16 @@ static void run_readlink(struct work_task *task)
 {
 	AUTO_FREE char *path = work_path(task, NULL);
 	struct strbuf target AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf shown AUTO_STRBUF = STRBUF_INIT;
 	int r = path ? remote_readlink(task->fs->remote, path, task->deadline, &target) : -ENOENT;
 
 	if (r < 0) {
 		work_fail(task, r);
 		return;
 	}
-	show_target(task, &target);
+	linkpath_show(task->job->workdir, task->place.path, target.data, &shown);
 	if (work_claim(task))
-		fuse_reply_readlink(task->req, target.data);
+		fuse_reply_readlink(task->req, shown.data);
 }
 
 static void run_unlink(struct work_task *task)

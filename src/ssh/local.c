@@ -12,6 +12,7 @@
 #include "childproc.h"
 #include "chunkq.h"
 #include "clock.h"
+#include "err.h"
 
 #define KEPT_MAX (4u << 20)
 #define CHUNK_SIZE 65536
@@ -19,6 +20,7 @@
 struct local_remote {
 	struct remote base;
 	int abort_fd; /* readable once aborted */
+	mode_t mask;  /* of the commands */
 	atomic_bool aborted;
 };
 
@@ -87,7 +89,8 @@ static int make_pipes(int pipes[3][2])
 static int local_spawn(struct remote *r, const char *command, int64_t deadline,
 	struct remote_proc **ret)
 {
-	const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+	AUTO_FREE char *line = xasprintf("umask %03o\n%s", (unsigned)of_remote(r)->mask, command);
+	const char *const argv[] = {"/bin/sh", "-c", line, NULL};
 	int pipes[3][2], error;
 	struct local_proc *p;
 	pid_t pid;
@@ -427,12 +430,13 @@ static const struct remote_ops local_ops = {
 	.destroy = local_destroy,
 };
 
-struct remote *local_remote_new(void)
+struct remote *local_remote_new(mode_t mask)
 {
 	struct local_remote *r = xcalloc(1, sizeof(*r));
 
 	ignore_sigpipe();
 	r->base.ops = &local_ops;
+	r->mask = mask;
 	r->abort_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return &r->base;
 }

@@ -5,8 +5,8 @@
 #include "remote.h"
 
 /* Always online; the caller's to remote_destroy().  Commands run under /bin/sh -c, each in a
- * session of its own.  File calls do not look at their deadline: the kernel's file systems have
+ * session of its own and with the umask `mask`, which sbatch hands on to the job.  File calls do not look at their deadline: the kernel's file systems have
  * none. */
-struct remote *local_remote_new(void);
+struct remote *local_remote_new(mode_t mask);
 
 #endif

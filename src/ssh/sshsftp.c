@@ -8,6 +8,9 @@
 
 #define READ_CHUNK (512u << 10)
 #define NAME_SIZE 4096
+/* A directory of more is one without end: no server fills our memory. */
+#define LIST_ENTRIES_MAX 1000000
+#define LIST_BYTES_MAX (64u << 20)
 
 struct ssh_file {
 	struct remote_file base;
@@ -152,8 +155,20 @@ int ssh_readlink(struct remote *r, const char *path, int64_t deadline, struct st
 	return result;
 }
 
+/* Nobody waits for it any more. */
+static bool is_abandoned(struct ssh_transport *t, const struct sftp_op *s)
+{
+	WITH_LOCK(&t->lock);
+	return s->op.abandoned;
+}
+
 static int list_entry(struct ssh_transport *t, struct sftp_op *s)
 {
+	if (s->count >= LIST_ENTRIES_MAX || s->text.len >= LIST_BYTES_MAX || is_abandoned(t, s)) {
+		s->result = -EOVERFLOW;
+		s->phase = 2;
+		return STEP_MORE;
+	}
 	int rc = libssh2_sftp_readdir_ex(s->handle, s->buffer, NAME_SIZE, NULL, 0, &s->attrs);
 
 	if (rc == LIBSSH2_ERROR_EAGAIN)
@@ -208,8 +223,10 @@ int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_
 	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
 		return result;
 	name = s->text.data;
-	for (size_t i = 0; !result && i < s->count; i++) {
-		result = each(arg, name, &s->entries[i]);
+	for (size_t i = 0; (!result || result == -EOVERFLOW) && i < s->count; i++) {
+		int stop = each(arg, name, &s->entries[i]);
+
+		result = stop ? stop : result;
 		name += strlen(name) + 1;
 	}
 	sftp_destroy(&s->op);

@@ -43,7 +43,7 @@ static struct remote *make_remote(struct try *t, struct strbuf *why)
 	const struct profile *p = t->profile;
 
 	if (!p->host)
-		return local_remote_new();
+		return local_remote_new(022);
 	struct ssh_settings s = {.host = xstrdup(p->host), .user = xstrdup(p->user), .port = p->port,
 		.identity = xstrdup(p->identity), .known_hosts = xstrdup(p->known_hosts)};
 	struct remote *remote = ssh_settings_resolve(&s, why) < 0 ? NULL :

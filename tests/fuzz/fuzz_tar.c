@@ -100,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 10)
 		return 0;
 	memcpy(&bytes, data + 1, 8);
-	bytes >>= data[0] / 4 % 64;
+	/* A size is an off_t. */
+	bytes >>= 1 + data[0] / 4 % 63;
 	AUTO_FREE char *path = strndup((const char *)data + 9, size - 9);
 	size_t used = 9 + strlen(path) + 1;
 	AUTO_FREE char *link = strndup(used < size ? (const char *)data + used : "",

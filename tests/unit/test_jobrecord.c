@@ -151,7 +151,7 @@ static void test_states_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-		if (parse_state(texts[i], &end) != -EINVAL)
+		if (parse_state(texts[i], &end) != -EINVAL || *end.state || *end.slurm_id)
 			fail_msg("accepted: %s", texts[i]);
 }
 

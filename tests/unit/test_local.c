@@ -49,7 +49,7 @@ static int end_of(struct remote_proc *p)
 
 static void streams_and_status(void **state)
 {
-	struct remote *r = local_remote_new();
+	struct remote *r = local_remote_new(022);
 	AUTO_STRBUF struct strbuf out = STRBUF_INIT, err = STRBUF_INIT;
 	struct remote_proc *p = start(r, "cat; echo trouble >&2; exit 3");
 
@@ -65,9 +65,24 @@ static void streams_and_status(void **state)
 	remote_destroy(r);
 }
 
+static void commands_have_the_umask_given(void **state)
+{
+	struct remote *r = local_remote_new(027);
+	AUTO_STRBUF struct strbuf out = STRBUF_INIT;
+	struct remote_proc *p = start(r, "umask");
+	mode_t before = umask(0);
+
+	(void)state;
+	read_all(p, false, &out);
+	assert_string_equal(out.data, "0027\n");
+	assert_int_equal(end_of(p), 0);
+	umask(before);
+	remote_destroy(r);
+}
+
 static void writing_does_not_stall_on_output(void **state)
 {
-	struct remote *r = local_remote_new();
+	struct remote *r = local_remote_new(022);
 	struct remote_proc *p = start(r, "head -c 3000000 /dev/zero >&2; cat | wc -c");
 	AUTO_STRBUF struct strbuf out = STRBUF_INIT, err = STRBUF_INIT;
 	char *block = xcalloc(1, 1 << 20);
@@ -86,7 +101,7 @@ static void writing_does_not_stall_on_output(void **state)
 
 static void deadlines_and_abort(void **state)
 {
-	struct remote *r = local_remote_new();
+	struct remote *r = local_remote_new(022);
 	struct remote_proc *p = start(r, "sleep 100"), *other;
 	int status;
 	char byte;
@@ -104,7 +119,7 @@ static void deadlines_and_abort(void **state)
 
 static void write_to_the_dead(void **state)
 {
-	struct remote *r = local_remote_new();
+	struct remote *r = local_remote_new(022);
 	struct remote_proc *p = start(r, "exec true");
 	int status;
 
@@ -126,7 +141,7 @@ static int count(void *arg, const char *name, const struct remote_attr *attr)
 
 static void files(void **state)
 {
-	struct remote *r = local_remote_new();
+	struct remote *r = local_remote_new(022);
 	char dir[] = "/tmp/test_local.XXXXXX", byte[8];
 	AUTO_STRBUF struct strbuf text = STRBUF_INIT;
 	int counts[3] = {0};
@@ -167,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_and_status),
+		cmocka_unit_test(commands_have_the_umask_given),
 		cmocka_unit_test(writing_does_not_stall_on_output),
 		cmocka_unit_test(deadlines_and_abort),
 		cmocka_unit_test(write_to_the_dead),

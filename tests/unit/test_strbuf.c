@@ -27,6 +27,17 @@ static void escapes_what_could_steer_a_terminal(void **state)
 	assert_string_equal(b.data, "a\\x1b[2Jb\\x0ac\xc3\xa9\\xc2\\x9b\\xff");
 }
 
+static void lines_stay_lines(void **state)
+{
+	struct strbuf b AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	strbuf_add_lines(&b, "a\033\n\nb\r\nc", 8);
+	assert_string_equal(b.data, "a\\x1b\n\nb\\x0d\nc");
+	strbuf_add_lines(&b, "d\n", 2);
+	assert_string_equal(b.data, "a\\x1b\n\nb\\x0d\ncd\n");
+}
+
 static void a_missing_buffer_takes_nothing(void **state)
 {
 	(void)state;
@@ -39,6 +50,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_and_stays_terminated),
 		cmocka_unit_test(escapes_what_could_steer_a_terminal),
+		cmocka_unit_test(lines_stay_lines),
 		cmocka_unit_test(a_missing_buffer_takes_nothing),
 	};
 

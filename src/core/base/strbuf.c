@@ -102,6 +102,21 @@ void strbuf_add_escaped(struct strbuf *b, const char *text, size_t len)
 	}
 }
 
+void strbuf_add_lines(struct strbuf *b, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		const char *stop = newline ? newline : end;
+
+		strbuf_add_escaped(b, text, (size_t)(stop - text));
+		if (newline)
+			strbuf_addc(b, '\n');
+		text = stop + (newline != NULL);
+	}
+}
+
 void strbuf_reset(struct strbuf *b)
 {
 	strbuf_truncate(b, 0);

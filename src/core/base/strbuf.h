@@ -30,6 +30,8 @@ void strbuf_vaddf(struct strbuf *b, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 /* Text from outside (the cluster, a draft): control characters and bad UTF-8 become \xNN. */
 void strbuf_add_escaped(struct strbuf *b, const char *text, size_t len);
+/* The same for a text of several lines, which stay lines. */
+void strbuf_add_lines(struct strbuf *b, const char *text, size_t len);
 /* Forgets the content and keeps the memory. */
 void strbuf_reset(struct strbuf *b);
 void strbuf_truncate(struct strbuf *b, size_t len);

@@ -9,6 +9,10 @@
 
 #define MAX_OUTPUT (256u << 20)
 #define MAX_STDERR (64u << 10)
+/* What a command says in excess is passed over up to here. */
+#define MAX_PASSED_OVER (64u << 20)
+/* One that never falls silent ends all the same: after so many times its silence. */
+#define LONGEST 10
 
 static int make_nonce(char *nonce)
 {
@@ -38,21 +42,27 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
 }
 
-static int read_stream(struct command *command, bool from_stderr, int64_t timeout_ms,
+static int read_stream(struct command *command, bool from_stderr, int64_t timeout_ms, int64_t end,
 	struct strbuf *ret)
 {
-	size_t limit = from_stderr ? MAX_STDERR : MAX_OUTPUT;
+	size_t limit = from_stderr ? MAX_STDERR : MAX_OUTPUT, over = 0;
 	char buffer[32768];
 
 	for (;;) {
+		int64_t silence = clock_in(command->cluster->clock, timeout_ms);
 		ssize_t n = remote_read(command->proc, from_stderr, buffer, sizeof(buffer),
-			clock_in(command->cluster->clock, timeout_ms));
+			silence < end ? silence : end);
+
 		if (n <= 0)
 			return (int)n;
 		if (ret->len + (size_t)n <= limit)
 			strbuf_add(ret, buffer, (size_t)n);
-		else if (!from_stderr)
+		else
+			over += (size_t)n;
+		if (over > (from_stderr ? MAX_PASSED_OVER : 0))
 			return -EFBIG;
+		if (clock_mono_ms(command->cluster->clock) >= end)
+			return -ETIMEDOUT;
 	}
 }
 
@@ -74,13 +84,14 @@ static int take_frame(struct command *command, struct command_result *ret)
 
 int command_finish(struct command *command, int64_t timeout_ms, struct command_result *ret)
 {
+	int64_t end = clock_in(command->cluster->clock, LONGEST * timeout_ms);
 	int status;
 
 	int r = remote_close_stdin(command->proc, clock_in(command->cluster->clock, timeout_ms));
 	if (r == 0 || r == -EPIPE)
-		r = read_stream(command, false, timeout_ms, &ret->out);
+		r = read_stream(command, false, timeout_ms, end, &ret->out);
 	if (r == 0)
-		r = read_stream(command, true, timeout_ms, &ret->err);
+		r = read_stream(command, true, timeout_ms, end, &ret->err);
 	if (r == 0)
 		remote_wait(command->proc, &status, clock_in(command->cluster->clock, timeout_ms));
 	remote_release(STEAL(command->proc));

@@ -36,7 +36,8 @@ struct command_result {
 /* Starts `script`; feed it with remote_write(command->proc, ...).  Blocks up to the deadline. */
 int command_start(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline);
-/* Closes its input, reads its answer, frees it; `timeout_ms` is the longest silence allowed.
+/* Closes its input, reads its answer, frees it; `timeout_ms` is the longest silence allowed,
+ * ten times that the longest answer.
  * 0 (whatever the status), or remote.h's errors, or -EPROTO: no whole answer came, the outcome is
  * unknown. */
 int command_finish(struct command *command, int64_t timeout_ms, struct command_result *ret);

@@ -46,7 +46,8 @@ struct remote_attr {
 	int64_t mtime_ns; /* since 1970; whole seconds over SFTP */
 };
 
-/* Called for each entry but . and ..; a value other than 0 ends the listing and is its result. */
+/* Called for each entry but . and ..; a value other than 0 ends the listing and is its result.  A directory
+ * without end gives -EOVERFLOW, and its first entries. */
 typedef int (*remote_entry_fn)(void *arg, const char *name, const struct remote_attr *attr);
 
 /* Told of each change of the connection's state, from the transport's thread; must not block. */

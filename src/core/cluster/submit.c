@@ -55,6 +55,11 @@ void submit_read_answers(struct submit_item *items, size_t count, const char *te
 		text = newline + 1;
 		if (index >= count || size > (size_t)(end - text))
 			return;
+		/* The first answer counts: the script gives one. */
+		if (items[index].result != SUBMIT_NO_ANSWER) {
+			text += size;
+			continue;
+		}
 		if (!strcmp(word, "outcome")) {
 			items[index].result = SUBMIT_OUTCOME;
 			strbuf_add(&items[index].outcome, text, size);

@@ -28,8 +28,9 @@ static void view_problems(const struct draft *draft, struct strbuf *ret)
 		strbuf_addf(ret, "%u file%s open for writing\n", draft->writers,
 			draft->writers == 1 ? " is" : "s are");
 	if (draft->sums && draft->sums_changes == draft->changes)
-		strbuf_adds(ret, draft->sums);
-	strbuf_add(ret, draft->check->problems.data, draft->check->problems.len);
+		strbuf_add_lines(ret, draft->sums, strlen(draft->sums));
+	/* Names of files may hold anything. */
+	strbuf_add_lines(ret, draft->check->problems.data, draft->check->problems.len);
 }
 
 int drafts_view(struct drafts *drafts, uint64_t serial, enum draft_file file, struct strbuf *ret,

@@ -169,7 +169,9 @@ static void take_record(struct sight *s, const struct slurm_record *r)
 	free(s->facts);
 	strcpy(s->state, r->state);
 	strcpy(s->id, r->id);
-	s->reason = xstrndup(r->reason.text, r->reason.len);
+	struct strbuf reason = STRBUF_INIT;
+	strbuf_add_escaped(&reason, r->reason.text, r->reason.len);
+	s->reason = strbuf_steal(&reason);
 	s->facts = facts_of(r);
 	s->exit_code = r->exit_code;
 	s->signal = r->signal;

@@ -65,7 +65,7 @@ static void render_info(const struct job *job, struct strbuf *b)
 	add_line(b, "name", job->name);
 	add_line(b, "slurm_id", job->slurm_id);
 	add_line(b, "owner", job->owner);
-	strbuf_adds(b, job->facts);
+	strbuf_add_lines(b, job->facts, strlen(job->facts));
 	if (*job->facts && b->data[b->len - 1] != '\n')
 		strbuf_addc(b, '\n');
 	add_time(b, "created", job->created_ns);
@@ -109,10 +109,10 @@ static void render_own(const struct job *job, enum job_file file, struct strbuf 
 		render_info(job, b);
 		break;
 	case JOB_FILE_ERROR:
-		strbuf_adds(b, job->error);
+		strbuf_add_lines(b, job->error, strlen(job->error));
 		break;
 	case JOB_FILE_PROGRESS:
-		strbuf_adds(b, job->progress);
+		strbuf_add_lines(b, job->progress, strlen(job->progress));
 		break;
 	case JOB_FILE_CTL:
 		render_ctl(job, b);

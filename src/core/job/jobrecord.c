@@ -230,8 +230,11 @@ int jobrecord_parse_state(const char *text, size_t len, struct jobrecord_state *
 	while (r > 0 && (r = next_pair(&at, end, key, &value, &n)) > 0)
 		if (take_state_pair(ret, &facts, key, value, n) < 0)
 			r = -EINVAL;
-	if (r < 0 || !is_uuid(ret->uuid) || !*ret->slurm_id || !*ret->state)
+	if (r < 0 || !is_uuid(ret->uuid) || !*ret->slurm_id || !*ret->state) {
+		/* Nobody must take the part that could be read for the whole. */
+		*ret = (struct jobrecord_state){.ended_s = 0};
 		return -EINVAL;
+	}
 	ret->facts = strbuf_steal(&facts);
 	return 0;
 }

@@ -32,9 +32,13 @@ static bool is(struct span s, const char *text)
 	return s.len == strlen(text) && !strncasecmp(s.text, text, s.len);
 }
 
+/* Escaped: names stand in messages and tables for people. */
 static char *copy(struct span s)
 {
-	return xstrndup(s.text, s.len);
+	struct strbuf text = STRBUF_INIT;
+
+	strbuf_add_escaped(&text, s.text, s.len);
+	return strbuf_steal(&text);
 }
 
 /* A list of names, or NULL for what Slurm writes where there is none. */
