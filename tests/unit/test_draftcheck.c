@@ -162,6 +162,41 @@ static void compares_sums(void **state)
 	assert_non_null(strstr(why.data, "SHA256SUMS: a: has another"));
 }
 
+/* The script that is the next job, "" where none can be; `says` must be among the problems. */
+static void expect_next(const char *script, const char *says)
+{
+	struct draftcheck_request request = {.folder = fd, .profile = profile};
+	struct draftcheck check;
+
+	draftcheck_each(&request, &check);
+	assert_string_equal(check.verdict == DRAFT_READY ? check.spec->script : "", script);
+	if (!strstr(check.problems.data, says))
+		fail_msg("%s", check.problems.data);
+	/* Only its own file goes with it. */
+	if (check.verdict == DRAFT_READY && check.others)
+		assert_int_equal(check.loose.len, strlen(script) + 1);
+	draftcheck_release(&check);
+}
+
+static void loose_scripts_are_a_job_each(void **state)
+{
+	(void)state;
+	put("b.sh", SCRIPT);
+	put("c.sh", SCRIPT);
+	expect_next("b.sh", "2 batch scripts, each a job of its own; the next is b.sh:\nnothing: ");
+	put("a.sh", "#!/bin/sh\n#SBATCH -t ten\n");
+	expect_next("b.sh", "\na.sh: line 2: ");
+	put("b.sh", "#!/bin/sh\n#SBATCH -t ten\n");
+	put("c.sh", "#!/bin/sh\n#SBATCH -t ten\n");
+	expect_next("", "\nc.sh: line 2: ");
+	put("b.sh", SCRIPT);
+	put(".b.sh.swp", "");
+	expect_next("b.sh", "each a job of its own");
+	/* Which of them needs the data, or whether one starts the other, nobody can tell. */
+	put("data", "");
+	expect_next("", "several files here are batch scripts, beside others");
+}
+
 static void standard_input_is_a_file_that_is_named(void **state)
 {
 	(void)state;
@@ -194,6 +229,7 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(says_what_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(takes_a_script_of_the_users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(loose_scripts_are_a_job_each, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(standard_input_is_a_file_that_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(compares_sums, set_up, tear_down),
 		cmocka_unit_test(knows_names),

@@ -265,8 +265,8 @@ static void choose_script(struct checker *c)
 	}
 	if (c->walk.scripts > 1) {
 		c->wrong = true;
-		strbuf_adds(&c->ret->problems, "several files here are batch scripts; say in config.ini "
-			"which one is to run: [job] script = NAME\n");
+		strbuf_adds(&c->ret->problems, "several files here are batch scripts, beside others; say in "
+			"config.ini which one is to run: [job] script = NAME\n");
 	} else if (c->has_config && c->ret->config.len) {
 		c->wrong = true;
 		strbuf_adds(&c->ret->problems, "config.ini: [job] names nothing to run; allowed: "
@@ -429,13 +429,25 @@ static void say_how(struct checker *c)
 			"remove submit = manual, or move them into a folder\n");
 }
 
+/* As the walk finds it where there is nothing else. */
+static void walk_script(const char *name, struct tree_walk *walk)
+{
+	*walk = (struct tree_walk){.left_out = STRBUF_INIT, .transfers = STRBUF_INIT,
+		.leaving = STRBUF_INIT, .names = STRBUF_INIT, .script_names = STRBUF_INIT,
+		.script = xstrdup(name), .scripts = 1, .files = 1};
+	strbuf_add(&walk->names, name, strlen(name) + 1);
+}
+
 void draftcheck_run(const struct draftcheck_request *request, struct draftcheck *ret)
 {
 	struct checker c = {.request = request, .ret = ret, .notes = STRBUF_INIT};
 
 	*ret = (struct draftcheck){.problems = STRBUF_INIT, .preview = STRBUF_INIT,
 		.config = STRBUF_INIT, .left_out = STRBUF_INIT, .loose = STRBUF_INIT};
-	tree_walk(request->folder, !request->name, &c.walk);
+	if (request->script)
+		walk_script(request->script, &c.walk);
+	else
+		tree_walk(request->folder, !request->name, &c.walk);
 	read_config(&c);
 	check_names(&c);
 	check_inputs(&c);

@@ -33,6 +33,8 @@ struct draftcheck_request {
 	struct clusterinfo *cluster;
 	int64_t since_ns;
 	const char *kept;   /* a folder of templates that come before all others, or NULL */
+	/* Of loose files: this batch script is to be looked at as if it was the only file, or NULL. */
+	const char *script;
 };
 
 struct draftcheck {
@@ -55,10 +57,14 @@ struct draftcheck {
 	uint64_t template_stamp; /* template_stamp(), before the template was read */
 	struct strbuf left_out; /* droppings, a line each: paths within the draft */
 	struct strbuf loose;    /* of loose files: their names, droppings too, each NUL-terminated */
+	bool others;            /* more loose batch scripts are there, which are jobs of their own */
 };
 
 /* Blocks on local disk only.  `ret` is released by draftcheck_release(). */
 void draftcheck_run(const struct draftcheck_request *request, struct draftcheck *ret);
+/* The same, but where the loose files are several batch scripts and nothing else, each is a job of its
+ * own: `ret` is of the first by name that could be submitted, and says what keeps others back. */
+void draftcheck_each(const struct draftcheck_request *request, struct draftcheck *ret);
 void draftcheck_release(struct draftcheck *check);
 
 /* Compares all that SHA256SUMS names.  0, or -EPERM with a line per file that differs. */

@@ -125,7 +125,7 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 			"write another, or submit this one by mv";
 	struct draftcheck *check = xcalloc(1, sizeof(*check));
 	begin_check(drafts, serial);
-	draftcheck_run(&request, check);
+	draftcheck_each(&request, check);
 	bool questions = check->questions;
 	if (check->config_valid)
 		draft_take_valid(drafts, serial, &check->config);

@@ -53,6 +53,7 @@ struct sealed_draft {
 	char *draft;          /* its folder's name below new/, or NULL for the loose draft */
 	char *loose;          /* names of the loose files, each NUL-terminated, one after another */
 	size_t loose_len;
+	bool others;          /* further loose files stay, and are the next draft */
 	char *suggested_name; /* [job] name, the folder's name, or "job" for loose files without one */
 	char *config;         /* config.ini's bytes, "" where there is none */
 	size_t config_len;

@@ -103,6 +103,7 @@ static struct sealed_draft *make_sealed(uint64_t serial, const char *name, bool 
 	sealed->suggested_name = xstrdup(sealed->spec->name ? sealed->spec->name :
 		name ? name : "job");
 	if (!name) {
+		sealed->others = check->others;
 		sealed->loose_len = check->loose.len;
 		sealed->loose = strbuf_steal(&check->loose);
 	}
@@ -128,7 +129,7 @@ int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct seal
 	if (r < 0)
 		return r;
 	struct draftcheck_request request = draft_request(drafts, node->fd, name);
-	draftcheck_run(&request, &check);
+	draftcheck_each(&request, &check);
 	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
 	/* The intent must not be on the disk before the bytes are. */
 	int fd AUTO_CLOSE = r < 0 ? -1 : spool_reopen(node, O_RDONLY | O_DIRECTORY);
@@ -194,6 +195,7 @@ static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft
 struct stale_walk {
 	struct drafts *drafts;
 	uint64_t serial;
+	uint64_t rest; /* the draft of the loose files that stay, or 0 */
 };
 
 static void node_is_stale(void *arg, struct spool_node *node)
@@ -202,6 +204,11 @@ static void node_is_stale(void *arg, struct spool_node *node)
 
 	if (node->top == walk->serial)
 		return;
+	AUTO_FREE char *stays = walk->rest ? spool_path(walk->drafts->spool, node) : NULL;
+	if (stays) {
+		node->serial = walk->rest;
+		return;
+	}
 	/* Its bytes are the job's now: the same inode dropped again would be another node. */
 	spool_detach(walk->drafts->spool, node);
 	WITH_LOCK(&walk->drafts->lock);
@@ -241,9 +248,20 @@ static void keep_template(struct drafts *drafts, const struct sealed_draft *seal
 		log_warning("%s: no copy of it could be made: %s", sealed->template, strerror(-r));
 }
 
+/* The loose files that stay are another draft, which was quiet for as long; its serial. */
+static uint64_t begin_rest(struct drafts *drafts, int64_t changed_ms)
+{
+	drafts_recount_loose(drafts);
+	WITH_LOCK(&drafts->lock);
+	if (drafts->loose && !drafts->loose->changes)
+		drafts->loose->changed_ms = changed_ms;
+	return drafts->loose ? drafts->loose->serial : 0;
+}
+
 int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid)
 {
-	struct stale_walk walk = {drafts, sealed->serial};
+	struct stale_walk walk = {drafts, sealed->serial, 0};
+	int64_t changed_ms = 0;
 
 	keep_template(drafts, sealed, uuid);
 	int r = move_bytes(drafts, uuid, sealed->draft, sealed->loose, sealed->loose_len);
@@ -253,16 +271,22 @@ int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *
 		draft->gone = true;
 	else if (draft)
 		draft_take_out(drafts, draft);
+	if (draft)
+		changed_ms = draft->changed_ms;
 	pthread_cond_broadcast(&drafts->settled);
 	pthread_mutex_unlock(&drafts->lock);
 	if (r == 0) {
 		draft_forget_meta(drafts, sealed->draft);
+		if (sealed->others)
+			walk.rest = begin_rest(drafts, changed_ms);
 		spool_each(drafts->spool, sealed->serial, node_is_stale, &walk);
 		names_are_stale(drafts, sealed, uuid);
 		draft_tell_stale(drafts);
 		if (draft)
 			draft_free(drafts, draft);
 		drafts_recount_loose(drafts);
+		if (sealed->others)
+			draft_wake_engine(drafts);
 	}
 	sealed_draft_free(sealed);
 	return r;

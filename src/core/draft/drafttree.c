@@ -92,8 +92,11 @@ static void note_script(int folder, const char *name, struct tree_walk *walk)
 	if (n < 2 || head[0] != '#' || head[1] != '!')
 		return;
 	sbatchscript_parse(head, (size_t)n, &script);
-	if (script.is_batch && !walk->scripts++)
-		walk->script = xstrdup(name);
+	if (script.is_batch) {
+		if (!walk->scripts++)
+			walk->script = xstrdup(name);
+		strbuf_add(&walk->script_names, name, strlen(name) + 1);
+	}
 	sbatchscript_release(&script);
 }
 
@@ -153,7 +156,7 @@ static void walk_folder(int folder, const char *prefix, int depth, bool loose,
 void tree_walk(int folder, bool loose, struct tree_walk *ret)
 {
 	*ret = (struct tree_walk){.left_out = STRBUF_INIT, .transfers = STRBUF_INIT,
-		.leaving = STRBUF_INIT, .names = STRBUF_INIT};
+		.leaving = STRBUF_INIT, .names = STRBUF_INIT, .script_names = STRBUF_INIT};
 	walk_folder(folder, "", 0, loose, ret);
 }
 
@@ -163,6 +166,7 @@ void tree_walk_release(struct tree_walk *walk)
 	strbuf_release(&walk->transfers);
 	strbuf_release(&walk->leaving);
 	strbuf_release(&walk->names);
+	strbuf_release(&walk->script_names);
 	free(walk->script);
 }
 

@@ -14,8 +14,9 @@ struct tree_walk {
 	struct strbuf transfers; /* names under way, a line each */
 	struct strbuf leaving;   /* "PATH -> TARGET", a line each */
 	struct strbuf names;     /* of files at the top, each NUL-terminated */
-	char *script;            /* the first batch script at the top, or NULL */
+	char *script;            /* a batch script at the top, or NULL */
 	size_t scripts;          /* how many there are */
+	struct strbuf script_names; /* of all of them, each NUL-terminated */
 	size_t files;            /* regular files that are part of the job */
 	bool reserved;           /* something at the top is named .slurmount */
 	bool sums;               /* SHA256SUMS is at the top */
