@@ -38,6 +38,7 @@ class Job:
         self.lag = []            # (time, what the accounting shows from then on)
         self.forgotten = self.held = False
         self.cancelled = self.failing = None
+        self.entry = 0           # which of the accepted submissions made it
 
     def name(self):
         return f"{self.array}_{self.task}" if self.task is not None else str(self.id)
@@ -121,12 +122,13 @@ class Controller:
         tasks = self.tasks_of(options.get("array"))
         for task in tasks:
             job = Job(self.next_id, first, task, folder, script, options)
-            self.next_id += 1
+            # As MaxJobId is by default.
+            self.next_id = self.next_id + 1 if self.next_id < 67043328 else 1
             self.jobs.append(job)
             self.note("queued", id=job.id, array=first, task=task, folder=folder,
                       entry=self.queued, user=job.user)
-            self.change(job, "PENDING", "Priority")
             job.entry = self.queued
+            self.change(job, "PENDING", "Priority")
             if self.options.get("hold") != "yes":
                 self.later(float(self.options.get("pending", 3)), self.launch, job, job.run)
         return first
@@ -151,7 +153,7 @@ class Controller:
         lag = float(self.options.get("accounting_lag", 0))
         job.lag.append((now + lag, state, job.exit, job.start, job.end))
         for event in self.scenario.events:
-            if event.job == job.entry_of() and event.state == state and event.restart == job.restarts:
+            if event.job == job.entry and event.state == state and event.restart == job.restarts:
                 self.later(event.after, self.happen, job, event)
 
     def happen(self, job, event):
@@ -171,6 +173,12 @@ class Controller:
             self.change(job, state)
         elif word == "forget":
             job.forgotten = True
+        elif word == "vanish":
+            # With its node, and before anybody has written down that it ended.
+            self.stop(job)
+            job.forgotten = True
+            self.note("state", id=job.id, array=job.array, task=job.task, folder=job.folder,
+                      state="NODE_FAIL", run=job.restarts)
         elif word == "recycle":
             # Another user's job bears the id now.
             job.forgotten = True
@@ -182,6 +190,11 @@ class Controller:
             self.jobs.append(other)
         elif word == "cancel":
             self.cancel(job)
+        elif word == "hold":
+            job.held = True
+        elif word == "release":
+            job.held = False
+            self.launch(job, job.run)
         elif word == "purge":
             os.system(f"rm -rf '{job.folder}'")
         else:
@@ -286,13 +299,6 @@ class Controller:
             os.killpg(pid, signal.SIGKILL)
 
 
-def entry_of(self):
-    return getattr(self, "entry", None)
-
-
-Job.entry_of = entry_of
-
-
 class Call:
     """One call of a command: the actions of the rule that fits it, one after the other."""
 
@@ -307,9 +313,11 @@ class Call:
         kind = self.name
         if "--test-only" in self.arguments:
             kind = "test-only"
+        elif self.name == "line":
+            kind = f"line-{self.arguments[0]}"
         self.kind = kind
         count = self.c.counts[kind] = self.c.counts.get(kind, 0) + 1
-        if kind not in ("scontrol", "sinfo", "sacctmgr"):
+        if self.name not in ("scontrol", "sinfo", "sacctmgr", "line"):
             self.c.note("call", name=kind, count=count, arguments=self.arguments[:12])
         rule = self.c.scenario.rule(kind, count, time.monotonic() - self.c.start)
         self.actions = list(rule) if rule else [{"sbatch": "queue; answer"}.get(kind, "answer")]

@@ -28,7 +28,7 @@ def read_rule(text, where):
     first = int(match[3] or 1)
     last = first if match[3] and not match[4] else int(match[5] or 10**9)
     return (match[1], first, last, float(match[7] or 0), float(match[9] or 1e18),
-            [action.strip() for action in actions.split(";") if action.strip()])
+            [action.strip() for action in re.split(r";(?= |$)", actions) if action.strip()])
 
 
 def read_event(text, where):

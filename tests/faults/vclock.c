@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define NS INT64_C(1000000000)
-#define PAUSE_US 400
+#define PAUSE_US 500
 
 static struct vclock_page *page;
 
@@ -42,6 +42,9 @@ struct look {
 	uint64_t threads; /* a sum over their numbers */
 };
 
+/* The one that was last seen at work: most often it still is. */
+static char busy_path[300];
+
 static size_t read_file(int folder, const char *name, char *text, size_t size)
 {
 	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
@@ -53,19 +56,37 @@ static size_t read_file(int folder, const char *name, char *text, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Returns false where the thread has ended. */
-static bool look_at_thread(int tasks, const char *tid, struct look *look)
+/* The letter of a thread's state, 0 where it has ended. */
+static char state_of(int folder, const char *path)
 {
-	char path[300], text[512];
+	char text[512];
+
+	if (!read_file(folder, path, text, sizeof(text)))
+		return 0;
+	const char *end = strrchr(text, ')');
+	return end && !strchr("ZX", end[2]) ? end[2] : 0;
+}
+
+static bool is_busy(char state)
+{
+	return state == 'R' || state == 'D';
+}
+
+/* Returns false where the thread has ended. */
+static bool look_at_thread(pid_t pid, int tasks, const char *tid, struct look *look)
+{
+	char path[300], text[128];
 	unsigned long long slices = 0;
 
 	snprintf(path, sizeof(path), "%s/stat", tid);
-	if (!read_file(tasks, path, text, sizeof(text)))
+	char state = state_of(tasks, path);
+	if (!state)
 		return false;
-	const char *state = strrchr(text, ')');
-	if (!state || strchr("ZX", state[2]))
-		return false;
-	look->busy |= state[2] == 'R' || state[2] == 'D';
+	if (is_busy(state)) {
+		look->busy = true;
+		snprintf(busy_path, sizeof(busy_path), "/proc/%d/task/%.20s/stat", pid, tid);
+		return true;
+	}
 	snprintf(path, sizeof(path), "%s/schedstat", tid);
 	if (read_file(tasks, path, text, sizeof(text)) &&
 		sscanf(text, "%*u %*u %llu", &slices) == 1)
@@ -74,7 +95,7 @@ static bool look_at_thread(int tasks, const char *tid, struct look *look)
 	return true;
 }
 
-/* Returns false where the process has ended. */
+/* Returns false where the process has ended.  The first thread that is at work tells enough. */
 static bool look_at_process(pid_t pid, struct look *look)
 {
 	char path[64];
@@ -85,9 +106,9 @@ static bool look_at_process(pid_t pid, struct look *look)
 	DIR *tasks = opendir(path);
 	if (!tasks)
 		return false;
-	while ((entry = readdir(tasks)))
+	while (!look->busy && (entry = readdir(tasks)))
 		if (*entry->d_name != '.')
-			alive |= look_at_thread(dirfd(tasks), entry->d_name, look);
+			alive |= look_at_thread(pid, dirfd(tasks), entry->d_name, look);
 	closedir(tasks);
 	return alive;
 }
@@ -105,11 +126,32 @@ static void forget(pid_t pid)
 	}
 }
 
+/* Whoever is forking has this long for it; one that was killed in the middle must not stop all. */
+#define FORK_NS (2 * NS)
+
+static bool somebody_forks(void)
+{
+	static int64_t since;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t now = t.tv_sec * NS + t.tv_nsec;
+	if (atomic_load(&page->forking) <= 0)
+		since = 0;
+	else if (!since)
+		since = now;
+	else if (now - since > FORK_NS)
+		atomic_store(&page->forking, 0);
+	return since != 0;
+}
+
 static struct look look_at_all(void)
 {
-	struct look look = {.busy = atomic_load(&page->forking) > 0};
+	struct look look = {.busy = somebody_forks() ||
+		(*busy_path && is_busy(state_of(AT_FDCWD, busy_path)))};
 
-	for (size_t i = 0; i < VCLOCK_PROCESSES; i++) {
+	/* The youngest first: they are most often the ones at work. */
+	for (size_t i = VCLOCK_PROCESSES; i-- > 0 && !look.busy;) {
 		pid_t pid = atomic_load(&page->pids[i]);
 
 		if (pid && !look_at_process(pid, &look)) {
