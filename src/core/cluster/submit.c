@@ -29,9 +29,10 @@ static const char try_function[] =
 	"    setsid bash -c 'run_sbatch \"$1\" \"$2\"' - \"$folder\" \"$2\""
 	" > /dev/null 2>&1 < /dev/null &\n"
 	"  fi\n"
-	"  left=400\n"
-	"  while [ ! -e \"$folder/outcome-$2\" ] && [ $left -gt 0 ]; do\n"
-	"    sleep 0.05; left=$((left - 1))\n"
+	/* The pauses grow: what sbatch has not said at once it may not say for minutes. */
+	"  for pause in .05 .05 .05 .05 .1 .1 .1 .2 .2 .3 .3 .5 {1..18}; do\n"
+	"    [ ! -e \"$folder/outcome-$2\" ] || break\n"
+	"    sleep \"$pause\"\n"
 	"  done\n"
 	"  if [ -e \"$folder/outcome-$2\" ]; then\n"
 	"    printf 'job %d outcome %d\\n' \"$3\" \"$(wc -c < \"$folder/outcome-$2\")\"\n"

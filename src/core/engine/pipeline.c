@@ -392,26 +392,38 @@ static void refused(struct engine *e, const struct job *job, const struct slurm_
 		refused_for_now(e, job, &info, text.data);
 }
 
+/* Nothing that was read tells whether Slurm has the job: it is looked for. */
+static void answer_useless(struct engine *e, const struct job *job, const char *what)
+{
+	AUTO_FREE char *text = xasprintf("Slurm's answer was lost: %s.\nWhy: sbatch may have queued the job "
+		"all the same.\nWhat to do: nothing for now. slurmount looks for the job, and submits it again "
+		"only when it was not queued.\n", what);
+
+	answer_lost(e, job, text);
+}
+
 static void take_outcome(struct engine *e, const struct job *job, const struct strbuf *text)
 {
-	struct track *track = engine_track(e, job->serial);
 	struct slurm_outcome outcome;
 	char id[32], cluster[64];
 
 	if (slurm_parse_outcome(text->data, text->len, &outcome) < 0) {
-		engine_pause(e, track);
-		return;
-	}
-	if (outcome.exit_status == 0 &&
-		slurm_parse_sbatch(outcome.out, outcome.out_len, id, sizeof(id), cluster,
-			sizeof(cluster)) == 0)
-		pipeline_adopt_id(e, job->serial, id, "");
-	else if (outcome.exit_status != 0 && outcome.exit_status != 124)
+		/* Cut off, as on a full disk. */
+		answer_useless(e, job, "what was written down of it cannot be read");
+	} else if (outcome.exit_status == 124) {
+		answer_useless(e, job, "sbatch was ended after 10 minutes");
+	} else if (outcome.exit_status > 128) {
+		/* By a signal, whatever it had said before: it may have been done by then. */
+		AUTO_FREE char *what = xasprintf("sbatch was ended by signal %d",
+			outcome.exit_status - 128);
+		answer_useless(e, job, what);
+	} else if (outcome.exit_status != 0) {
 		refused(e, job, &outcome);
-	else {
-		/* An id that cannot be read, or sbatch ended by its time limit: look for the job. */
-		track->doubtful_of = job->attempt;
-		track->due_ms = clock_in(e->clock, 5000);
+	} else if (slurm_parse_sbatch(outcome.out, outcome.out_len, id, sizeof(id), cluster,
+		sizeof(cluster)) == 0) {
+		pipeline_adopt_id(e, job->serial, id, "");
+	} else {
+		answer_useless(e, job, "no job id can be read from what sbatch printed");
 	}
 }
 
@@ -444,8 +456,10 @@ static void batch_item_done(struct engine *e, struct batch *batch, size_t i)
 	}
 	if (!track || !job || *job->slurm_id)
 		return;
-	if (batch->result < 0 || item->result == SUBMIT_NO_ANSWER)
+	if (batch->result == -ENOTCONN || batch->result == -ECANCELED)
 		track->due_ms = clock_in(e->clock, 1000);
+	else if (batch->result < 0 || item->result == SUBMIT_NO_ANSWER)
+		engine_pause(e, track);
 	else if (item->result == SUBMIT_OUTCOME)
 		take_outcome(e, job, &item->outcome);
 	else if (item->result == SUBMIT_GONE && batch->first[i])

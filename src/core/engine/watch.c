@@ -460,13 +460,19 @@ static void explain_end(struct job *now)
 		job_set(&now->error, text.data);
 }
 
-/* Whether it is at an end from which a requeue, asked for but not seen yet, may still take it. */
+/* Ends from which Slurm itself may run a job again, as these do with --requeue. */
+static bool slurm_may_requeue(const char *word)
+{
+	return !strcmp(word, "PREEMPTED") || !strcmp(word, "NODE_FAIL") || !strcmp(word, "BOOT_FAIL");
+}
+
+/* Whether it is at an end from which a requeue, asked for or Slurm's own, may still take it. */
 static bool awaits_requeue(struct engine *e, struct track *track, const struct job *job,
 	const char *word)
 {
 	int64_t now_ms = clock_mono_ms(e->clock);
 
-	if (job->ended_ns || strcmp(job->state, word))
+	if (job->ended_ns || (strcmp(job->state, word) && !slurm_may_requeue(word)))
 		return false;
 	if (!track->ended_ms)
 		track->ended_ms = now_ms;
