@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "draftplace.h"
 #include "err.h"
+#include "log.h"
 
 struct fs *draft_fs(fuse_req_t req)
 {
@@ -74,12 +75,15 @@ int draft_attributes(const struct fs *fs, const struct spool_node *node, struct 
 	if (r < 0)
 		return r;
 	st->st_ino = draft_ino(fs, node);
-	st->st_uid = fs->uid;
-	st->st_gid = fs->gid;
-	if (st->st_ino == FIXED_NEW)
+	/* Only root's files can be others'; a network disk may call the user's own nobody's. */
+	if (fs->uid)
+		st->st_uid = fs->uid;
+	if (st->st_ino == FIXED_NEW) {
 		st->st_mode = S_IFDIR | 0755;
-	if (S_ISDIR(st->st_mode))
+		st->st_uid = fs->uid;
+		st->st_gid = fs->gid;
 		st->st_nlink = 1;
+	}
 	return 0;
 }
 
@@ -213,17 +217,48 @@ static int set_times(struct place *p, const struct stat *attr, int to_set)
 	return utimensat(AT_FDCWD, spool_proc(p->node, proc), times, 0) < 0 ? -errno : 0;
 }
 
+bool place_hands_down_group(const struct place *p)
+{
+	struct stat st;
+
+	return !place_is_root(p) && spool_stat(p->node, &st) == 0 && st.st_mode & S_ISGID;
+}
+
+void place_own(fuse_req_t req, const struct place *p, const char *name)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(req);
+	uid_t uid = caller->uid == p->fs->uid ? (uid_t)-1 : caller->uid;
+	gid_t gid = caller->gid == p->fs->gid ? (gid_t)-1 : caller->gid;
+
+	if (gid != (gid_t)-1 && place_hands_down_group(p))
+		gid = (gid_t)-1;
+	if (uid == (uid_t)-1 && gid == (gid_t)-1)
+		return;
+	if (fchownat(p->node->fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		log_debug("%s keeps the owner that it was made with: %s", name, strerror(errno));
+}
+
+/* Neither owner nor group, nor anything else, is what chown(-1, -1) comes as. */
+static int set_owner(const struct place *p, const struct stat *attr, int to_set)
+{
+	uid_t uid = to_set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1;
+	gid_t gid = to_set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1;
+
+	if (to_set & ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID) && uid == (uid_t)-1 && gid == (gid_t)-1)
+		return 0;
+	if (p->fs->uid && uid == p->fs->uid)
+		uid = (uid_t)-1;
+	return spool_chown(p->node, uid, gid);
+}
+
 static int set_attributes(struct place *p, const struct stat *attr, int to_set,
 	struct draft_handle *handle)
 {
-	int r = 0;
-
 	if (place_is_root(p))
 		return -EPERM;
-	if ((to_set & FUSE_SET_ATTR_UID && attr->st_uid != p->fs->uid) ||
-		(to_set & FUSE_SET_ATTR_GID && attr->st_gid != p->fs->gid))
-		return -EPERM;
-	if (to_set & FUSE_SET_ATTR_MODE)
+	/* A new owner takes the set-user-id bit away, so the mode comes after it. */
+	int r = set_owner(p, attr, to_set);
+	if (r == 0 && to_set & FUSE_SET_ATTR_MODE)
 		r = spool_chmod(p->node, attr->st_mode);
 	if (r == 0 && to_set & FUSE_SET_ATTR_SIZE)
 		r = place_cut(p, handle, attr->st_size);

@@ -66,15 +66,17 @@ void draft_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* Makes the file; then it is looked up and opened like any other. */
-static int make_file(struct place *p, const char *name, mode_t mode, int flags,
+static int make_file(fuse_req_t req, struct place *p, const char *name, mode_t mode, int flags,
 	struct fuse_entry_param *e, struct spool_node **node)
 {
 	int fd AUTO_CLOSE = openat(p->node->fd, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW |
-		O_CLOEXEC, spool_real_mode(mode, false));
+		O_CLOEXEC, spool_real_mode(S_IFREG | mode));
 	bool made = fd >= 0;
 
 	if (fd < 0 && (errno != EEXIST || flags & O_EXCL))
 		return -errno;
+	if (made)
+		place_own(req, p, name);
 	int r = place_find(p, name, e, node);
 	if (r == 0 && made && (e->attr.st_mode & 07777) != (mode & 07777)) {
 		r = spool_chmod(*node, mode);
@@ -98,7 +100,7 @@ void draft_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	struct drafts *drafts = p.fs->drafts;
 	struct spool *spool = p.spool;
 	bool config = place_is_config(&p, name);
-	r = make_file(&p, name, mode, fi->flags, &e, &node);
+	r = make_file(req, &p, name, mode, fi->flags, &e, &node);
 	if (r == 0) {
 		struct place file = p;
 

@@ -14,14 +14,16 @@ void draft_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 {
 	struct place p;
 
-	(void)dev;
-	int r = S_ISREG(mode) ? place_begin_making(req, parent, &p) : -EPERM;
+	int r = place_begin_making(req, parent, &p);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	if (mknodat(p.node->fd, name, S_IFREG | spool_real_mode(mode, false), 0) < 0)
+	mode_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
+	if (mknodat(p.node->fd, name, type | spool_real_mode(type | mode), dev) < 0)
 		r = -errno;
+	else
+		place_own(req, &p, name);
 	place_reply_entry(req, &p, name, r, (int)(mode & 07777));
 }
 
@@ -34,8 +36,12 @@ void draft_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		fuse_reply_err(req, -r);
 		return;
 	}
-	if (mkdirat(p.node->fd, name, spool_real_mode(mode, true)) < 0)
+	if (place_hands_down_group(&p))
+		mode |= S_ISGID;
+	if (mkdirat(p.node->fd, name, spool_real_mode(S_IFDIR | mode)) < 0)
 		r = -errno;
+	else
+		place_own(req, &p, name);
 	place_reply_entry(req, &p, name, r, (int)(mode & 07777));
 }
 
@@ -50,6 +56,8 @@ void draft_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const 
 	}
 	if (symlinkat(target, p.node->fd, name) < 0)
 		r = -errno;
+	else
+		place_own(req, &p, name);
 	place_reply_entry(req, &p, name, r, 0777);
 }
 

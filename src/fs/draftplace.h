@@ -49,6 +49,10 @@ int place_find(struct place *p, const char *name, struct fuse_entry_param *e,
 void place_reply_entry(fuse_req_t req, struct place *p, const char *name, int r, int mode);
 /* The one way to cut a file: open with O_TRUNC, and truncate with and without a handle. */
 int place_cut(struct place *p, struct draft_handle *handle, off_t size);
+/* Whether what is made in it belongs to its group instead of its maker's. */
+bool place_hands_down_group(const struct place *p);
+/* `name` was made by us, for whoever asked: it is theirs, as far as the disk lets us. */
+void place_own(fuse_req_t req, const struct place *p, const char *name);
 /* Whether `name` in it is the draft's configuration. */
 bool place_is_config(const struct place *p, const char *name);
 

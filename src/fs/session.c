@@ -254,6 +254,13 @@ static void session_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t of
 	ROUTE(ino, fallocate, EOPNOTSUPP, req, ino, mode, off, len, fi);
 }
 
+/* Where the data and the holes are; EINVAL is what programs take for a file system that cannot tell. */
+static void session_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+	struct fuse_file_info *fi)
+{
+	ROUTE(ino, lseek, EINVAL, req, ino, off, whence, fi);
+}
+
 static void session_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 	struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
 	struct fuse_file_info *fi_out, size_t len, int flags)
@@ -296,5 +303,6 @@ const struct fuse_lowlevel_ops session_ops = {
 	.statfs = session_statfs,
 	.create = session_create,
 	.fallocate = session_fallocate,
+	.lseek = session_lseek,
 	.copy_file_range = session_copy_file_range,
 };

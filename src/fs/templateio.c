@@ -77,7 +77,7 @@ static int make_file(struct template_place *p, const char *name, mode_t mode,
 	if (p->top)
 		return -EPERM;
 	int fd AUTO_CLOSE = openat(p->node->fd, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW |
-		O_CLOEXEC, spool_real_mode(mode, false));
+		O_CLOEXEC, spool_real_mode(S_IFREG | mode));
 	if (fd < 0 && (errno != EEXIST || fi->flags & O_EXCL))
 		return -errno;
 	int r = templates_entry(p, name, e, made);

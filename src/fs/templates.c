@@ -368,7 +368,7 @@ static void templates_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 	/* One's own hides no built-in one. */
 	if (p.top && templates_is_builtin(p.fs, name))
 		r = -EEXIST;
-	else if (mkdirat(p.node->fd, name, spool_real_mode(mode, true)) < 0)
+	else if (mkdirat(p.node->fd, name, spool_real_mode(S_IFDIR | mode)) < 0)
 		r = -errno;
 	reply_entry(req, &p, name, r, (int)(mode & 07777));
 }
@@ -387,7 +387,7 @@ static void templates_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	/* A template is a folder: no file stands beside them. */
 	if (p.top || !S_ISREG(mode))
 		r = -EPERM;
-	else if (mknodat(p.node->fd, name, S_IFREG | spool_real_mode(mode, false), 0) < 0)
+	else if (mknodat(p.node->fd, name, S_IFREG | spool_real_mode(S_IFREG | mode), 0) < 0)
 		r = -errno;
 	reply_entry(req, &p, name, r, (int)(mode & 07777));
 }

@@ -77,7 +77,7 @@ static bool exists(const struct checker *c, const char *path)
 	if (!c->request->name && strchr(path, '/'))
 		return false;
 	if (fstatat(c->request->folder, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return true;
+		return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
 	/* Behind a link that leaves the draft it may be on the cluster; that such links are here is said. */
 	int fd = draftcheck_open(c->request->folder, path);
 	if (fd >= 0)

@@ -113,6 +113,12 @@ static void note_top(int folder, const char *name, mode_t type, struct tree_walk
 	note_script(folder, name, walk);
 }
 
+/* FIFOs, sockets and devices have no bytes that could be brought to the cluster. */
+static bool is_special(mode_t mode)
+{
+	return !S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode);
+}
+
 static void walk_folder(int folder, const char *prefix, int depth, bool loose,
 	struct tree_walk *walk)
 {
@@ -134,7 +140,7 @@ static void walk_folder(int folder, const char *prefix, int depth, bool loose,
 		if (draftcheck_transfer(name)) {
 			strbuf_add_escaped(&walk->transfers, path, strlen(path));
 			strbuf_addc(&walk->transfers, '\n');
-		} else if (draftcheck_dropping(name) && !S_ISDIR(st.st_mode)) {
+		} else if ((draftcheck_dropping(name) && !S_ISDIR(st.st_mode)) || is_special(st.st_mode)) {
 			strbuf_add_escaped(&walk->left_out, path, strlen(path));
 			strbuf_addc(&walk->left_out, '\n');
 			continue;

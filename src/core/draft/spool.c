@@ -38,16 +38,17 @@ const char *spool_proc(const struct spool_node *node, char buffer[SPOOL_PROC_SIZ
 	return buffer;
 }
 
-mode_t spool_real_mode(mode_t mode, bool directory)
+mode_t spool_real_mode(mode_t mode)
 {
-	return (mode & 07777) | (directory ? 0700 : 0600);
+	return (mode & 07777) | (S_ISDIR(mode) ? 0700 : S_ISREG(mode) ? 0600 : 0);
 }
 
 static int read_asked(const struct spool_node *node, mode_t type)
 {
 	char proc[SPOOL_PROC_SIZE], text[16];
 
-	if (S_ISLNK(type))
+	/* Others have no attributes of a user's. */
+	if (!S_ISREG(type) && !S_ISDIR(type))
 		return -1;
 	ssize_t n = getxattr(spool_proc(node, proc), MODE_ATTRIBUTE, text, sizeof(text) - 1);
 	if (n <= 0)
@@ -132,6 +133,7 @@ static int node_of(struct spool *spool, int fd, uint64_t serial, struct spool_no
 	fresh->dev = st.st_dev;
 	fresh->ino = st.st_ino;
 	fresh->directory = S_ISDIR(st.st_mode);
+	fresh->special = !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
 	fresh->serial = serial;
 	fresh->asked = read_asked(fresh, st.st_mode);
 	fresh->references = 1;
@@ -309,14 +311,16 @@ int spool_stat(const struct spool_node *node, struct stat *ret)
 int spool_chmod(struct spool_node *node, mode_t mode)
 {
 	char proc[SPOOL_PROC_SIZE], text[16];
-	mode_t real = spool_real_mode(mode, node->directory);
+	mode_t type = node->special ? 0 : node->directory ? S_IFDIR : S_IFREG;
 
 	mode &= 07777;
+	mode_t real = spool_real_mode(type | mode);
 	if (chmod(spool_proc(node, proc), real) < 0)
 		return -errno;
 	if (real == mode) {
 		node->asked = -1;
-		removexattr(proc, MODE_ATTRIBUTE);
+		if (!node->special)
+			removexattr(proc, MODE_ATTRIBUTE);
 		return 0;
 	}
 	node->asked = (int)mode;
@@ -325,6 +329,11 @@ int spool_chmod(struct spool_node *node, mode_t mode)
 	if (setxattr(proc, MODE_ATTRIBUTE, text, (size_t)len, 0) < 0 && errno != ENOTSUP)
 		return -errno;
 	return 0;
+}
+
+int spool_chown(const struct spool_node *node, uid_t uid, gid_t gid)
+{
+	return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 int spool_reopen(const struct spool_node *node, int flags)

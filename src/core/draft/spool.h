@@ -21,6 +21,7 @@ struct spool_node {
 	uint64_t id;              /* from 1, never used twice */
 	int fd;                   /* O_PATH */
 	bool directory;
+	bool special;             /* a FIFO, a socket or a device, which nobody here ever opens */
 	_Atomic uint64_t serial;  /* of the draft it belongs to; 0 for the root */
 	_Atomic uint64_t top;     /* of the draft whose top directory it is, or 0 */
 	_Atomic int asked;        /* permission bits asked for, or -1: as they are */
@@ -66,7 +67,10 @@ int spool_reopen(const struct spool_node *node, int flags);
 /* "/proc/self/fd/N", for calls that take no O_PATH descriptor. */
 #define SPOOL_PROC_SIZE 32
 const char *spool_proc(const struct spool_node *node, char buffer[SPOOL_PROC_SIZE]);
-/* The mode to make a file with, and what is to be done once it is made. */
-mode_t spool_real_mode(mode_t mode, bool directory);
+/* The owner and group, -1 for one that stays; neither: only its change time is new.
+ * 0 or a negative errno, -EPERM where the disk does not let the daemon. */
+int spool_chown(const struct spool_node *node, uid_t uid, gid_t gid);
+/* The mode to make a file of that type and mode with. */
+mode_t spool_real_mode(mode_t mode);
 
 #endif

@@ -49,6 +49,18 @@ char *intake_free_name(struct engine *e, const char *wanted)
 	return free_name(e, wanted, false);
 }
 
+/* "a~\nb~\n" as "; left out: a~, b~", the caller's to free. */
+static char *say_left_out(const struct strbuf *lines)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	for (const char *at = lines->data, *end; (end = strchr(at, '\n')); at = end + 1) {
+		strbuf_adds(&text, text.len ? ", " : "; left out: ");
+		strbuf_add(&text, at, (size_t)(end - at));
+	}
+	return strbuf_steal(&text);
+}
+
 static int commit_intent(struct engine *e, const struct sealed_draft *sealed, const char *name,
 	char uuid[JOB_UUID_SIZE])
 {
@@ -75,8 +87,8 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	}
 	/* The intent is durable: whatever fails from here on, this draft is this job and no other. */
 	struct job *kept = job_ref(job);
-	if (engine_commit(e, job, "accepted as %s%s%s", name,
-		sealed->left_out.len ? "; left out: " : "", sealed->left_out.data) < 0)
+	AUTO_FREE char *left_out = say_left_out(&sealed->left_out);
+	if (engine_commit(e, job, "accepted as %s%s", name, left_out) < 0)
 		model_publish(e->model, STEAL(kept));
 	job_unref(kept);
 	return 0;
