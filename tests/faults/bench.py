@@ -235,16 +235,21 @@ class Bench:
     def do_wait(self, seconds):
         end = self.clock.now + int(float(seconds) * 1000)
         while self.clock.now < end:
-            self.clock.run(min(10000, end - self.clock.now))
+            self.clock.run(min(60000, end - self.clock.now))
             self.look()
 
     def until(self, what, seconds, true):
         end = self.clock.now + int(seconds) * 1000
+        step, before = 2000, 0
         while not true():
             if self.clock.now >= end:
                 raise Wrong(f"not within {seconds} s: {what}")
-            self.clock.run(2000)
+            self.clock.run(step)
             self.look()
+            # While nothing happens on the cluster, long steps will do.
+            size = os.stat(f"{self.dir}/ledger").st_size
+            step = min(2 * step, 32000) if size == before else 2000
+            before = size
 
     def do_until(self, name, words, seconds="7200"):
         self.until(f"{name} {words}", seconds, lambda: self.status(name) in words.split(","))
@@ -378,7 +383,15 @@ class Bench:
                 if not int(low) <= calls <= int(high or low):
                     raise Wrong(f"{calls} calls of {what}, not {value}")
 
+    def check_log(self, name):
+        """What it read between two looks, its log has as well."""
+        for line in self.read(f"{name}/log").splitlines():
+            word = line.partition(" ")[2].partition(":")[0]
+            if word in ENDS:
+                self.judge_end(name, word)
+
     def check_job(self, name, given):
+        self.check_log(name)
         status, runs, entries = self.status(name), self.runs(name), self.entries(name)
         want = given.get(f"{name}.entries", "0" if status == "REJECTED" else "1")
         if str(len(entries)) != want:

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "sealed.h"
 #include "shell.h"
+#include "slurm_error.h"
 #include "slurm_option.h"
 #include "slurm_value.h"
 #include "submit.h"
@@ -36,6 +37,27 @@ static void cancel_free(struct cancel *c)
 	free(c);
 }
 
+/* What passes is asked again with a later state query, the rest only when the user asks again. */
+static void scancel_refused(struct engine *e, struct cancel *c, struct track *track, struct job *now)
+{
+	struct strbuf words AUTO_STRBUF = STRBUF_INIT;
+	struct slurm_error_info info;
+
+	slurm_error_lookup(c->answer.err.data, &info);
+	strbuf_rtrim(&c->answer.err);
+	strbuf_add_escaped(&words, c->answer.err.data, c->answer.err.len);
+	AUTO_FREE char *before = xstrdup(now->error);
+	if (info.retry || info.reconcile_first) {
+		track->cancel_sent = false;
+		verb_note(now, "ctl: the job is not cancelled yet, it is tried again by itself. Slurm's "
+			"words: %s", words.data);
+	} else {
+		verb_note(now, "ctl: the job could not be cancelled. Slurm's words: %s", words.data);
+	}
+	engine_commit(e, now, strcmp(before, now->error) ? "scancel %s failed: %s" : NULL, c->id,
+		words.data);
+}
+
 static void scancelled(struct engine *e, struct cancel *c, struct track *track)
 {
 	struct job *now = engine_edit(e, c->serial);
@@ -51,12 +73,7 @@ static void scancelled(struct engine *e, struct cancel *c, struct track *track)
 		e->sync_ms = 0;
 		engine_commit(e, now, "scancel %s was accepted", c->id);
 	} else {
-		struct strbuf words AUTO_STRBUF = STRBUF_INIT;
-
-		strbuf_rtrim(&c->answer.err);
-		strbuf_add_escaped(&words, c->answer.err.data, c->answer.err.len);
-		verb_note(now, "ctl: the job could not be cancelled. Slurm's words: %s", words.data);
-		engine_commit(e, now, "scancel %s failed: %s", c->id, words.data);
+		scancel_refused(e, c, track, now);
 	}
 }
 
@@ -118,8 +135,11 @@ static int cancel(struct engine *e, struct job *job)
 		return r;
 	if (!track || (!job->taken && !*job->slurm_id && !track->busy))
 		pipeline_cancelled(e, job->serial);
-	else if (job->taken || *job->slurm_id)
+	else if (job->taken || *job->slurm_id) {
+		/* One that Slurm refused before is sent again. */
+		track->cancel_sent = false;
 		verb_send_cancel(e, job);
+	}
 	return 0;
 }
 
