@@ -151,7 +151,8 @@ class Bench:
         command = [program, "-f", "-c", f"{self.dir}/profile.ini", "local", self.mnt(number)]
         self.mounts[number] = self.start(command, f"daemon{number}.log",
                                          XDG_STATE_HOME=f"{self.dir}/{state}")
-        for _ in range(200):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             self.clock.run(100)
             try:
                 # Of a dead mount the kernel still has attributes, but it opens nothing.
@@ -182,9 +183,8 @@ class Bench:
                               stderr=subprocess.DEVNULL).returncode == 0:
                 break
             self.clock.run(200)
-        for _ in range(200):
-            if daemon.poll() is not None:
-                break
+        end = time.monotonic() + 60
+        while daemon.poll() is None and time.monotonic() < end:
             self.clock.run(100)
             time.sleep(0.005)
         if daemon.poll() != 0:
