@@ -429,6 +429,53 @@ static void the_notifier_learns_of_new_and_removed(void **state)
 	model_free(model);
 }
 
+static void told(void *arg, uint64_t serial)
+{
+	*(uint64_t *)arg = *(uint64_t *)arg * 10 + serial;
+}
+
+static void undone(void *arg, const struct job *job)
+{
+	*(uint64_t *)arg = *(uint64_t *)arg * 10 + job->serial;
+}
+
+static void what_is_held_is_the_engines_alone(void **state)
+{
+	struct model *m = model_new();
+	uint64_t heard_of = 0, undone_of = 0;
+	bool directory;
+
+	(void)state;
+	model_publish(m, make(1, "a", "STAGING"));
+	model_publish(m, make(2, "b", "STAGING"));
+	model_on_change(m, told, &heard_of);
+	model_hold(m);
+	publish(m, 1, "SUBMITTING", 2000);
+	publish(m, 1, "PENDING", 3000);
+	publish(m, 2, "PENDING", 3000);
+	is_state(model_latest(m, 1), "PENDING");
+	is_state(model_shown(m, 1), "STAGING");
+	/* The notifier, still busy with an earlier change. */
+	assert_int_equal(model_advance(m, 1, &directory), 0);
+	is_state(model_shown(m, 1), "STAGING");
+	assert_int_equal(heard_of, 0);
+	model_release(m, true, undone, &undone_of);
+	assert_int_equal(heard_of, 12);
+	assert_int_equal(undone_of, 0);
+	assert_int_not_equal(model_advance(m, 1, &directory), 0);
+	is_state(model_shown(m, 1), "PENDING");
+
+	model_hold(m);
+	publish(m, 2, "RUNNING", 4000);
+	publish(m, 2, "COMPLETED", 4000);
+	model_remove(m, 1);
+	model_release(m, false, undone, &undone_of);
+	is_state(model_latest(m, 2), "PENDING");
+	assert_int_equal(undone_of, 2);
+	assert_null(model_latest(m, 1));
+	model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +492,7 @@ int main(void)
 		cmocka_unit_test(many),
 		cmocka_unit_test(the_callback_is_outside_the_lock),
 		cmocka_unit_test(the_notifier_learns_of_new_and_removed),
+		cmocka_unit_test(what_is_held_is_the_engines_alone),
 		cmocka_unit_test(threads_do_not_mind_each_other),
 	};
 

@@ -98,6 +98,49 @@ int command_finish(struct command *command, int64_t timeout_ms, struct command_r
 	return r < 0 ? r : take_frame(command, ret);
 }
 
+/* Hands over what came behind the frame's opening line, and forgets what is used of it. */
+static void hand_over(const struct command *command, struct strbuf *out, command_take_fn take,
+	void *arg)
+{
+	char opening[64];
+	size_t len = (size_t)snprintf(opening, sizeof(opening), "\n%s begin\n", command->nonce);
+	const char *found = memmem(out->data, out->len, opening, len);
+
+	if (!found)
+		return;
+	size_t body = (size_t)(found - out->data) + len;
+	size_t used = take(arg, out->data + body, out->len - body);
+	memmove(out->data + body, out->data + body + used, out->len - body - used);
+	strbuf_truncate(out, out->len - used);
+}
+
+int command_follow(struct command *command, int64_t timeout_ms, command_take_fn take, void *arg,
+	struct command_result *ret)
+{
+	const struct clock *clock = command->cluster->clock;
+	int64_t end = clock_in(clock, LONGEST * timeout_ms);
+	char buffer[32768];
+	ssize_t n = 0;
+	int status;
+
+	int r = remote_close_stdin(command->proc, clock_in(clock, timeout_ms));
+	while ((r == 0 || r == -EPIPE) && (n = remote_read(command->proc, false, buffer, sizeof(buffer),
+		clock_in(clock, timeout_ms))) > 0) {
+		strbuf_add(&ret->out, buffer, (size_t)n);
+		hand_over(command, &ret->out, take, arg);
+		r = ret->out.len > MAX_OUTPUT ? -EFBIG :
+			clock_mono_ms(clock) >= end ? -ETIMEDOUT : 0;
+	}
+	if (r == 0 || r == -EPIPE)
+		r = (int)n;
+	if (r == 0)
+		r = read_stream(command, true, timeout_ms, end, &ret->err);
+	if (r == 0)
+		remote_wait(command->proc, &status, clock_in(clock, timeout_ms));
+	remote_release(STEAL(command->proc));
+	return r < 0 ? r : take_frame(command, ret);
+}
+
 int command_run(const struct cluster *cluster, const char *script, const char *input,
 	size_t input_len, int64_t timeout_ms, struct command_result *ret)
 {

@@ -41,6 +41,12 @@ int command_start(struct command *command, const struct cluster *cluster, const 
  * 0 (whatever the status), or remote.h's errors, or -EPROTO: no whole answer came, the outcome is
  * unknown. */
 int command_finish(struct command *command, int64_t timeout_ms, struct command_result *ret);
+/* The same; but what it prints is handed to `take` as it comes, each time from the first byte on that
+ * was not used before; `take` returns how many it uses.  The rest is in `ret`.  What was handed over
+ * before the answer broke off stays so: it must tell by itself whether it is whole. */
+typedef size_t (*command_take_fn)(void *arg, const char *text, size_t len);
+int command_follow(struct command *command, int64_t timeout_ms, command_take_fn take, void *arg,
+	struct command_result *ret);
 /* Both, with `input` (NULL: none). */
 int command_run(const struct cluster *cluster, const char *script, const char *input,
 	size_t input_len, int64_t timeout_ms, struct command_result *ret);

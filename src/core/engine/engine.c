@@ -214,20 +214,84 @@ void engine_show(struct engine *e, struct job *now)
 	model_publish(e->model, now);
 }
 
+/* The track where the job stands, added where it is missing; NULL for one at its end. */
+static struct track *track_of_job(struct engine *e, const struct job *job)
+{
+	enum jobstate_class class = jobstate_class(job->state);
+
+	if ((class != JOBSTATE_BEFORE || !strcmp(job->state, "REJECTED")) &&
+		class != JOBSTATE_ACTIVE && (class != JOBSTATE_ENDED || job->ended_ns))
+		return NULL;
+	struct track *track = engine_add_track(e, job->serial);
+	track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT :
+		strcmp(job->state, "WAITING") ? STEP_STAGE : STEP_WAIT;
+	return track;
+}
+
+/* ---- many commits in one transaction ---- */
+
+struct after_write {
+	struct after_write *next;
+	void (*then)(struct engine *e, uint64_t serial);
+	uint64_t serial;
+};
+
+void engine_group_begin(struct engine *e)
+{
+	/* Where it cannot begin, each commit stands for itself, and says what is wrong. */
+	e->grouped = store_begin(e->store) == 0;
+	if (e->grouped)
+		model_hold(e->model);
+}
+
+/* What was done on the strength of a commit that is not written is undone where it would be wrong. */
+static void stand_back(void *arg, const struct job *job)
+{
+	struct engine *e = arg;
+	struct track *track = track_of_job(e, job);
+
+	if (track)
+		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
+}
+
+int engine_group_end(struct engine *e)
+{
+	if (!e->grouped)
+		return 0;
+	e->grouped = false;
+	int r = store_commit(e->store);
+	if (r < 0)
+		log_error("the states of several jobs cannot be written to the database: %s",
+			strerror(-r));
+	model_release(e->model, r == 0, r < 0 ? stand_back : NULL, e);
+	for (struct after_write *a = STEAL(e->after_writes), *next; a; a = next) {
+		next = a->next;
+		if (r == 0)
+			a->then(e, a->serial);
+		free(a);
+	}
+	return r;
+}
+
+void engine_when_written(struct engine *e, void (*then)(struct engine *e, uint64_t serial),
+	uint64_t serial)
+{
+	if (!e->grouped) {
+		then(e, serial);
+		return;
+	}
+	struct after_write *a = xmalloc(sizeof(*a));
+	*a = (struct after_write){e->after_writes, then, serial};
+	e->after_writes = a;
+}
+
 /* ---- start and end ---- */
 
 static void take_up(void *arg, struct job *job)
 {
 	struct engine *e = arg;
-	enum jobstate_class class = jobstate_class(job->state);
 
-	if ((class == JOBSTATE_BEFORE && strcmp(job->state, "REJECTED")) ||
-		class == JOBSTATE_ACTIVE || (class == JOBSTATE_ENDED && !job->ended_ns)) {
-		struct track *track = engine_add_track(e, job->serial);
-
-		track->step = *job->slurm_id ? STEP_WATCH : job->staged ? STEP_SUBMIT :
-			strcmp(job->state, "WAITING") ? STEP_STAGE : STEP_WAIT;
-	}
+	track_of_job(e, job);
 	keep_take_up(e, job);
 	record_take_up(e, job);
 	model_publish(e->model, job);
@@ -292,7 +356,7 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	chain_load(e);
 	finish_cancels(e);
 	e->stage_lane = lane_new("stage", 2);
-	e->submit_lane = lane_new("submit", 1);
+	e->submit_lane = lane_new("submit", 2);
 	e->query_lane = lane_new("query", 1);
 	e->limits_lane = lane_new("limits", 1);
 	e->ask_lane = lane_new("ask", 1);
@@ -337,6 +401,7 @@ void engine_free(struct engine *e)
 	lane_free(e->ask_lane);
 	progress_watch_free(e->progress);
 	chains_free(e->chains);
+	sbatch_free(e->sbatch);
 	free(e->tracks);
 	free(e->scratch);
 	free(e->records);

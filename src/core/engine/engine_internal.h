@@ -40,6 +40,9 @@ struct track {
 	unsigned doubtful_of;  /* the attempt whose outcome was read and does not tell; 0: none */
 };
 
+/* A step that could not be written to the database is taken again after this. */
+#define UNWRITTEN_MS 5000
+
 typedef void (*engine_fn)(struct engine *engine, void *arg);
 
 struct message {
@@ -105,7 +108,9 @@ struct engine {
 	int64_t limits_ms;         /* no sooner than this */
 	bool asking;               /* drafts' questions are under way */
 	bool queue_wanted;         /* somebody reads cluster/queue */
-	bool submitting;           /* a batch is under way */
+	struct sbatch *sbatch;     /* sbatch.c's own */
+	bool grouped;              /* between engine_group_begin() and _end() */
+	struct after_write *after_writes; /* of the group, the last first */
 	bool syncing;
 	bool sweeping;             /* directories of removed jobs are being deleted */
 	int64_t sync_ms;           /* the last query was sent; 0: none */
@@ -132,6 +137,17 @@ struct job *engine_edit(struct engine *e, uint64_t serial);
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Many commits in one transaction: what is committed between the two is this thread's alone (as
+ * model_latest()) until the end has written it, and is shown then.  New jobs, and such as get another
+ * name, are committed outside of it.  Where the end fails, its error is returned, each of the jobs is
+ * again what it was, and its track stands where that job was; so nothing that needs the commits may
+ * be done before. */
+void engine_group_begin(struct engine *e);
+int engine_group_end(struct engine *e);
+/* Calls then(e, serial) once what was committed before is written: now, or at the end of the group. */
+void engine_when_written(struct engine *e, void (*then)(struct engine *e, uint64_t serial),
+	uint64_t serial);
+
 /* Publishes `now` (takes it over) without persisting it: for what the next query tells again. */
 void engine_show(struct engine *e, struct job *now);
 
@@ -140,8 +156,21 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how);
 /* A job of ours has ended: where a limit held others back, one of them is tried. */
 void pipeline_room(struct engine *e);
+void pipeline_set_state(struct job *job, const char *state, const char *reason);
+/* A failure that time may mend: says so in error and waits for a growing pause. */
+void pipeline_try_later(struct engine *e, uint64_t serial, const char *state, const char *what,
+	const char *words);
+/* Until the track is due, rounded up. */
+long long pipeline_seconds_until(struct engine *e, const struct track *track);
 void pipeline_reject(struct engine *e, uint64_t serial, const char *error);
 void pipeline_cancelled(struct engine *e, uint64_t serial);
+/* sbatch.c: the step from a complete directory to Slurm's id.  Takes the track, which is due, into the
+ * next command, or looks for its attempt; false: not now, a command's end wakes. */
+bool sbatch_take(struct engine *e, struct track *track);
+/* Sends what was taken. */
+void sbatch_send(struct engine *e);
+/* NULL is fine. */
+void sbatch_free(struct sbatch *sbatch);
 /* intake.c: a draft becomes a job. */
 void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* Of a struct submission, which it takes over: answers it now, or once its writers are gone. */

@@ -18,15 +18,10 @@
 #include "submit.h"
 #include "tasks.h"
 
-#define BATCH 64
-/* sbatch itself is ended after 600 s; its outcome is written well within this. */
-#define OUTCOME_MS 660000
-/* A step that could not be written to the database is taken again after this. */
-#define UNWRITTEN_MS 5000
 
 /* ---- ends on this side ---- */
 
-static void set_state(struct job *job, const char *state, const char *reason)
+void pipeline_set_state(struct job *job, const char *state, const char *reason)
 {
 	snprintf(job->state, sizeof(job->state), "%s", state);
 	job_set(&job->reason, reason);
@@ -38,7 +33,7 @@ void pipeline_reject(struct engine *e, uint64_t serial, const char *error)
 
 	if (!now)
 		return;
-	set_state(now, "REJECTED", "");
+	pipeline_set_state(now, "REJECTED", "");
 	job_set(&now->error, error);
 	if (engine_commit(e, now, "rejected: %.*s", (int)strcspn(error, "\n"), error) == 0)
 		engine_drop_track(e, serial);
@@ -51,12 +46,21 @@ void pipeline_cancelled(struct engine *e, uint64_t serial)
 
 	if (!now)
 		return;
-	set_state(now, "CANCELLED", "");
+	pipeline_set_state(now, "CANCELLED", "");
 	job_set(&now->facts, "");
 	job_set(&now->error, "");
 	now->ended_ns = clock_real_ns(e->clock);
 	if (engine_commit(e, now, "cancelled before it reached Slurm") == 0)
 		engine_drop_track(e, serial);
+}
+
+/* Not needed here any more. */
+static void drop_sealed(struct engine *e, uint64_t serial)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, serial);
+
+	if (job)
+		drafts_drop_sealed(e->drafts, job->uuid);
 }
 
 void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how)
@@ -66,26 +70,25 @@ void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const 
 
 	if (!now || !track)
 		return;
-	set_state(now, "PENDING", "");
+	pipeline_set_state(now, "PENDING", "");
 	job_set(&now->slurm_id, id);
 	job_set(&now->error, "");
 	now->submitted_ns = clock_real_ns(e->clock);
 	if (engine_commit(e, now, "Slurm has it as job %s%s", id, how) < 0)
 		return;
 	*track = (struct track){.serial = serial, .step = STEP_WATCH, .busy = track->busy};
-	drafts_drop_sealed(e->drafts, now->uuid);
+	engine_when_written(e, drop_sealed, serial);
 	e->interval_ms = (int64_t)e->profile->sync_interval * 1000;
 	if (now->cancel_asked)
 		verb_send_cancel(e, now);
 }
 
-static long long seconds_until(struct engine *e, const struct track *track)
+long long pipeline_seconds_until(struct engine *e, const struct track *track)
 {
 	return (track->due_ms - clock_mono_ms(e->clock) + 999) / 1000;
 }
 
-/* A failure that time may mend: says so in error and waits for a growing pause. */
-static void try_later(struct engine *e, uint64_t serial, const char *state, const char *what,
+void pipeline_try_later(struct engine *e, uint64_t serial, const char *state, const char *what,
 	const char *words)
 {
 	struct track *track = engine_track(e, serial);
@@ -95,10 +98,10 @@ static void try_later(struct engine *e, uint64_t serial, const char *state, cons
 		return;
 	AUTO_FREE char *text = xasprintf("%s It is tried again by itself.\n%s%s", what, words,
 		*words ? "\n" : "");
-	set_state(now, state, "");
+	pipeline_set_state(now, state, "");
 	job_set(&now->error, text);
 	engine_pause(e, track);
-	engine_commit(e, now, "%s It is tried again in %lld s.", what, seconds_until(e, track));
+	engine_commit(e, now, "%s It is tried again in %lld s.", what, pipeline_seconds_until(e, track));
 }
 
 /* ---- staging ---- */
@@ -165,7 +168,7 @@ static void staged(struct engine *e, void *arg)
 		AUTO_FREE char *files = name_files(s);
 
 		now->staged = true;
-		set_state(now, "SUBMITTING", "");
+		pipeline_set_state(now, "SUBMITTING", "");
 		job_set(&now->error, "");
 		if (engine_commit(e, now, "its files are on the cluster, verified%s%s%s", files,
 			s->why.len ? "; note: " : "", s->why.data) == 0) {
@@ -181,7 +184,7 @@ static void staged(struct engine *e, void *arg)
 	} else {
 		AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.",
 			s->workdir, strerror(-s->result));
-		try_later(e, s->serial, "STAGING", what, s->why.data);
+		pipeline_try_later(e, s->serial, "STAGING", what, s->why.data);
 	}
 	staging_free(s);
 }
@@ -286,7 +289,7 @@ static void start_staging(struct engine *e, struct track *track)
 		if (why.len)
 			pipeline_reject(e, serial, why.data);
 		else
-			try_later(e, serial, "STAGING", what, "");
+			pipeline_try_later(e, serial, "STAGING", what, "");
 		return;
 	}
 	struct staging *s = xcalloc(1, sizeof(*s));
@@ -313,231 +316,10 @@ static void start_staging(struct engine *e, struct track *track)
 	lane_post(e->stage_lane, run_staging, s);
 }
 
-/* ---- sbatch ---- */
-
-struct batch {
-	struct engine *engine;
-	uint64_t serials[BATCH];
-	struct submit_item items[BATCH];
-	bool first[BATCH]; /* the first command that could run sbatch for this attempt */
-	size_t count;
-	int result;
-};
-
-/* No for now. A limit on the number of jobs may hold it for days: that is told once. */
-static void refused_for_now(struct engine *e, const struct job *job,
-	const struct slurm_error_info *info, const char *error)
-{
-	struct track *track = engine_track(e, job->serial);
-	struct job *now = job_copy(job);
-	int headline = (int)strcspn(error, "\n");
-	bool waited = !strcmp(job->state, "WAITING");
-
-	now->attempt++;
-	now->taken = false;
-	set_state(now, info->wait ? "WAITING" : "SUBMITTING", info->wait ? info->message : "");
-	job_set(&now->error, error);
-	track->waits = info->wait;
-	engine_pause(e, track);
-	if (info->wait)
-		engine_commit(e, now, waited ? NULL : "it waits: %.*s", headline, error);
-	else
-		engine_commit(e, now, "%.*s; it is tried again in %lld s", headline, error,
-			seconds_until(e, track));
-}
-
-/* It may be queued all the same: only the absence of every trace says no. */
-static void answer_lost(struct engine *e, const struct job *job, const char *error)
-{
-	struct track *track = engine_track(e, job->serial);
-
-	track->doubtful_of = job->attempt;
-	track->due_ms = clock_in(e->clock, 5000);
-	if (!strcmp(job->error, error))
-		return;
-	struct job *now = job_copy(job);
-	job_set(&now->error, error);
-	engine_commit(e, now, "%.*s; the job is looked for", (int)strcspn(error, "\n"), error);
-}
-
-void pipeline_room(struct engine *e)
-{
-	for (size_t i = 0; i < e->track_count; i++) {
-		struct track *track = &e->tracks[i];
-
-		if (track->waits && !track->busy && track->step == STEP_SUBMIT) {
-			track->waits = false;
-			track->due_ms = 0;
-			return;
-		}
-	}
-}
-
-/* sbatch ended and said no. */
-static void refused(struct engine *e, const struct job *job, const struct slurm_outcome *outcome)
-{
-	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
-	AUTO_FREE char *words = xstrndup(outcome->err, outcome->err_len);
-	struct slurm_error_info info;
-
-	slurm_error_lookup(words, &info);
-	slurm_error_explain(words, &text);
-	if (info.reconcile_first)
-		answer_lost(e, job, text.data);
-	else if (job->cancel_asked)
-		pipeline_cancelled(e, job->serial);
-	else if (!info.retry)
-		pipeline_reject(e, job->serial, text.data);
-	else
-		refused_for_now(e, job, &info, text.data);
-}
-
-/* Nothing that was read tells whether Slurm has the job: it is looked for. */
-static void answer_useless(struct engine *e, const struct job *job, const char *what)
-{
-	AUTO_FREE char *text = xasprintf("Slurm's answer was lost: %s.\nWhy: sbatch may have queued the job "
-		"all the same.\nWhat to do: nothing for now. slurmount looks for the job, and submits it again "
-		"only when it was not queued.\n", what);
-
-	answer_lost(e, job, text);
-}
-
-static void take_outcome(struct engine *e, const struct job *job, const struct strbuf *text)
-{
-	struct slurm_outcome outcome;
-	char id[32], cluster[64];
-
-	if (slurm_parse_outcome(text->data, text->len, &outcome) < 0) {
-		/* Cut off, as on a full disk. */
-		answer_useless(e, job, "what was written down of it cannot be read");
-	} else if (outcome.exit_status == 124) {
-		answer_useless(e, job, "sbatch was ended after 10 minutes");
-	} else if (outcome.exit_status > 128) {
-		/* By a signal, whatever it had said before: it may have been done by then. */
-		AUTO_FREE char *what = xasprintf("sbatch was ended by signal %d",
-			outcome.exit_status - 128);
-		answer_useless(e, job, what);
-	} else if (outcome.exit_status != 0) {
-		refused(e, job, &outcome);
-	} else if (slurm_parse_sbatch(outcome.out, outcome.out_len, id, sizeof(id), cluster,
-		sizeof(cluster)) == 0) {
-		pipeline_adopt_id(e, job->serial, id, "");
-	} else {
-		answer_useless(e, job, "no job id can be read from what sbatch printed");
-	}
-}
-
-static void stage_again(struct engine *e, const struct job *job, struct track *track)
-{
-	if (job->cancel_asked) {
-		pipeline_cancelled(e, job->serial);
-		return;
-	}
-	struct job *now = job_copy(job);
-
-	/* No command of ours found it before, so sbatch never ran; a new one gets a new name. */
-	now->staged = now->taken = false;
-	now->attempt++;
-	set_state(now, "STAGING", "");
-	if (engine_commit(e, now, "its directory on the cluster is gone; it is brought again") == 0)
-		track->step = STEP_STAGE;
-	engine_pause(e, track);
-}
-
-static void batch_item_done(struct engine *e, struct batch *batch, size_t i)
-{
-	struct submit_item *item = &batch->items[i];
-	struct track *track = engine_track(e, batch->serials[i]);
-	AUTO_JOB struct job *job = model_latest(e->model, batch->serials[i]);
-
-	if (track) {
-		track->busy = false;
-		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
-	}
-	if (!track || !job || *job->slurm_id)
-		return;
-	if (batch->result == -ENOTCONN || batch->result == -ECANCELED)
-		track->due_ms = clock_in(e->clock, 1000);
-	else if (batch->result < 0 || item->result == SUBMIT_NO_ANSWER)
-		engine_pause(e, track);
-	else if (item->result == SUBMIT_OUTCOME)
-		take_outcome(e, job, &item->outcome);
-	else if (item->result == SUBMIT_GONE && batch->first[i])
-		stage_again(e, job, track);
-	else if (item->result == SUBMIT_GONE)
-		/* An earlier command may have run sbatch there: absence proves nothing. */
-		try_later(e, job->serial, "SUBMITTING", "Its directory on the cluster is not there, and "
-			"whether Slurm has the job is not known.", "");
-	else
-		track->due_ms = clock_in(e->clock, 5000);
-}
-
-static void batch_done(struct engine *e, void *arg)
-{
-	struct batch *batch = arg;
-
-	e->submitting = false;
-	for (size_t i = 0; i < batch->count; i++) {
-		batch_item_done(e, batch, i);
-		strbuf_release(&batch->items[i].outcome);
-		free((char *)batch->items[i].workdir);
-	}
-	free(batch);
-}
-
-static void run_batch(void *arg)
-{
-	struct batch *batch = arg;
-
-	batch->result = submit_run(&batch->engine->cluster, batch->items, batch->count,
-		(unsigned)batch->engine->profile->submit_rate);
-	engine_post(batch->engine, batch_done, batch);
-}
-
-/* Notes, before anything is sent, that from now on only evidence may say "not submitted". */
-static bool note_taken(struct engine *e, const struct job *job)
-{
-	if (job->taken)
-		return true;
-	struct job *now = job_copy(job);
-	now->taken = true;
-	now->taken_ns = clock_real_ns(e->clock);
-	/* What waits for room does so until Slurm takes it. */
-	bool waits = !strcmp(job->state, "WAITING");
-	if (!waits)
-		set_state(now, "SUBMITTING", "");
-	return engine_commit(e, now, waits ? NULL : "sbatch is run (attempt %u)",
-		job->attempt) == 0;
-}
-
-static void add_to_batch(struct engine *e, struct batch *batch, struct track *track)
-{
-	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
-
-	if (!job || !note_taken(e, job))
-		return;
-	track->busy = true;
-	batch->first[batch->count] = !job->taken;
-	batch->serials[batch->count] = job->serial;
-	batch->items[batch->count++] = (struct submit_item){.workdir = xstrdup(job->workdir),
-		.attempt = job->attempt, .outcome = STRBUF_INIT};
-}
-
-/* An attempt whose outcome never came, or does not tell, is looked for where it must have left a
- * trace. */
-static bool needs_look(struct engine *e, const struct track *track)
-{
-	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
-
-	return job && job->taken &&
-		(track->outcome_of != job->attempt || track->doubtful_of == job->attempt) &&
-		(clock_real_ns(e->clock) - job->taken_ns) / 1000000 > OUTCOME_MS;
-}
+/* ---- what is next ---- */
 
 void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 {
-	struct batch *batch = NULL;
-
 	if (!e->scratch)
 		return;
 	for (size_t i = 0; i < e->track_count; i++) {
@@ -550,31 +332,18 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 				*next_ms = track->due_ms;
 			continue;
 		}
+		if (track->step == STEP_SUBMIT && !sbatch_take(e, track))
+			continue;
 		uint64_t serial = track->serial;
-		if (track->step == STEP_STAGE || !e->submitting)
-			track->due_ms = now_ms + UNWRITTEN_MS;
-		if (track->step == STEP_STAGE) {
+		track->due_ms = now_ms + UNWRITTEN_MS;
+		if (track->step == STEP_STAGE)
 			start_staging(e, track);
-		} else if (needs_look(e, track)) {
-			reconcile_start(e, track);
-		} else if (!e->submitting) {
-			batch = batch ? batch : xcalloc(1, sizeof(*batch));
-			batch->engine = e;
-			if (batch->count < BATCH)
-				add_to_batch(e, batch, track);
-			else
-				track->due_ms = now_ms;
-		}
 		/* A job that ended here has no track any more: the next one stands in its place. */
-		if (!engine_track(e, serial))
+		track = engine_track(e, serial);
+		if (!track)
 			i--;
 		else if (!track->busy && track->due_ms > now_ms && track->due_ms < *next_ms)
 			*next_ms = track->due_ms;
 	}
-	if (batch && batch->count) {
-		e->submitting = true;
-		lane_post(e->submit_lane, run_batch, batch);
-	} else {
-		free(batch);
-	}
+	sbatch_send(e);
 }

@@ -16,6 +16,13 @@ struct entry {
 	unsigned given;       /* files whose attributes were given out since `shown` moved on */
 	bool fresh;           /* the notifier does not know it yet */
 	bool renamed;         /* shown at once, and the notifier does not know it yet */
+	bool held;            /* `latest` is the engine's alone yet */
+};
+
+/* A job that was published since model_hold(). */
+struct held {
+	uint64_t serial;
+	struct job *before;
 };
 
 struct model {
@@ -31,6 +38,9 @@ struct model {
 	size_t name_slots;       /* lock; a power of two, or 0 */
 	size_t names_used;       /* lock; taken slots, stale ones included */
 	uint64_t last_serial;    /* lock */
+	bool holding;            /* the engine's */
+	struct held *held;       /* the engine's */
+	size_t held_count, held_capacity; /* the engine's */
 	struct connection connection; /* lock */
 	struct clusterinfo *cluster; /* has a lock of its own */
 	void (*changed)(void *arg, uint64_t serial); /* set before threads start */
@@ -69,6 +79,7 @@ void model_free(struct model *m)
 	for (size_t i = 0; i < m->gone_count; i++)
 		job_unref(m->gone[i]);
 	free(m->gone);
+	free(m->held);
 	free(m->entries);
 	free(m->names);
 	clusterinfo_free(m->cluster);
@@ -214,9 +225,71 @@ static struct entry *insert(struct model *m, uint64_t serial)
 
 /* ---- the engine's side ---- */
 
+void model_hold(struct model *m)
+{
+	m->holding = true;
+}
+
+/* Takes over `job`, a new version of one that keeps its name; false: it is another. */
+static bool hold(struct model *m, struct job *job)
+{
+	WITH_LOCK(&m->lock);
+	struct entry *entry = find(m, job->serial);
+	if (!entry || strcmp(entry->latest->name, job->name) != 0)
+		return false;
+	if (entry->held) {
+		job_unref(entry->latest);
+	} else {
+		if (m->held_count == m->held_capacity) {
+			m->held_capacity = m->held_capacity ? 2 * m->held_capacity : 64;
+			m->held = xrealloc(m->held, m->held_capacity * sizeof(*m->held));
+		}
+		m->held[m->held_count++] = (struct held){job->serial, entry->latest};
+		entry->held = true;
+	}
+	entry->latest = job;
+	return true;
+}
+
+/* What is shown of the held job from now on, a reference; NULL where it is gone. */
+static struct job *let_go(struct model *m, const struct held *held, bool keep)
+{
+	WITH_LOCK(&m->lock);
+	struct entry *entry = find(m, held->serial);
+	if (!entry)
+		return NULL;
+	entry->held = false;
+	if (!keep) {
+		job_unref(entry->latest);
+		entry->latest = job_ref(held->before);
+	}
+	return job_ref(entry->latest);
+}
+
+void model_release(struct model *m, bool keep, void (*undone)(void *arg, const struct job *job),
+	void *arg)
+{
+	m->holding = false;
+	for (size_t i = 0; i < m->held_count; i++) {
+		AUTO_JOB struct job *before = m->held[i].before;
+		AUTO_JOB struct job *now = let_go(m, &m->held[i], keep);
+
+		if (!now)
+			continue;
+		tell_state(m, before, now);
+		tell(m, now->serial);
+		if (!keep && undone)
+			undone(arg, now);
+	}
+	m->held_count = 0;
+}
+
 void model_publish(struct model *m, struct job *job)
 {
 	uint64_t serial = job->serial;
+
+	if (m->holding && hold(m, job))
+		return;
 	AUTO_JOB struct job *now = job_ref(job);
 
 	pthread_mutex_lock(&m->lock);
@@ -387,7 +460,7 @@ unsigned model_advance(struct model *m, uint64_t serial, bool *directory)
 		*directory = true;
 		changed = (1u << JOB_FILE_COUNT) - 1;
 	}
-	if (!entry || entry->shown == entry->latest)
+	if (!entry || entry->shown == entry->latest || entry->held)
 		return changed;
 	struct job *left = entry->shown;
 	entry->shown = job_ref(entry->latest);

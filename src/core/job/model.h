@@ -38,6 +38,13 @@ void model_on_state(struct model *model,
 /* Takes over one reference of `job`.  A new job, or one whose name is new, is shown at once.
  * Engine only. */
 void model_publish(struct model *model, struct job *job);
+/* Engine only.  Between model_hold() and model_release() new versions of jobs that were there are the
+ * engine's alone: model_latest() gives them, nobody else sees them or is told.  Behind it they are
+ * published; or, where `keep` is false, each job is again what it was before, which `undone` (NULL: nobody)
+ * is told. */
+void model_hold(struct model *model);
+void model_release(struct model *model, bool keep, void (*undone)(void *arg, const struct job *job),
+	void *arg);
 /* Engine only.  The directory is gone for every look-up from now on. */
 void model_remove(struct model *model, uint64_t serial);
 /* The engine's newest version, a reference of the caller's, or NULL. */
