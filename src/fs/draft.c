@@ -87,7 +87,6 @@ int draft_attributes(const struct fs *fs, const struct spool_node *node, struct 
 	return 0;
 }
 
-/* The entry `name` with a reference that is the kernel's. */
 int place_find(struct place *p, const char *name, struct fuse_entry_param *e,
 	struct spool_node **ret)
 {
@@ -111,10 +110,18 @@ int place_find(struct place *p, const char *name, struct fuse_entry_param *e,
 	return r;
 }
 
-void draft_entry_given(struct spool *spool, struct spool_node *node, fuse_ino_t ino, bool taken)
+void draft_give_entry(struct spool *spool, struct spool_node *node, fuse_ino_t ino)
 {
-	if (!taken || !(ino & FS_DRAFT_NODE))
+	if (ino & FS_DRAFT_NODE)
+		spool_hand_over(spool, node);
+	else
 		spool_put(spool, node);
+}
+
+void draft_entry_not_taken(struct spool *spool, fuse_ino_t ino)
+{
+	if (ino & FS_DRAFT_NODE)
+		spool_forget(spool, ino & ~FS_DRAFT_NODE, 1);
 }
 
 /* Finishes an operation that made or found `name`; puts right the mode where it is new. */
@@ -135,10 +142,13 @@ void place_reply_entry(fuse_req_t req, struct place *p, const char *name, int r,
 	if (made_draft && drafts_begin(p->fs->drafts, serial) == 0)
 		drafts_end(p->fs->drafts, serial, DRAFT_CHANGE, 0);
 	place_end(p, mode >= 0 ? DRAFT_CHANGE : DRAFT_READ, r);
-	if (r < 0)
+	if (r < 0) {
 		fuse_reply_err(req, -r);
-	else
-		draft_entry_given(spool, node, e.ino, fuse_reply_entry(req, &e) == 0);
+		return;
+	}
+	draft_give_entry(spool, node, e.ino);
+	if (fuse_reply_entry(req, &e) < 0)
+		draft_entry_not_taken(spool, e.ino);
 }
 
 static void draft_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -83,19 +83,24 @@ void draft_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		dir_free(d);
 }
 
-/* Adds one entry; false where it does not fit.  The kernel keeps its reference with `plus`. */
-static bool list_one(struct fs_listing *l, struct place *p, const char *name, off_t next)
+/* Adds one entry: 1; 0 where it does not fit; or a negative errno.  The kernel keeps its reference with
+ * `plus`. */
+static int list_one(struct fs_listing *l, struct place *p, const char *name, off_t next)
 {
 	struct fuse_entry_param e;
 	struct spool_node *node;
 
 	if (!fs_listing_fits(l, name))
-		return false;
+		return 0;
+	int r = place_find(p, name, &e, &node);
 	/* What is gone since the snapshot is left out. */
-	if (place_find(p, name, &e, &node) < 0)
-		return true;
+	if (r < 0)
+		return r == -ENOENT ? 1 : r;
 	bool added = fs_listing_add(l, name, &e, next);
-	draft_entry_given(p->spool, node, e.ino, added && l->plus);
+	if (added && l->plus)
+		draft_give_entry(p->spool, node, e.ino);
+	else
+		spool_put(p->spool, node);
 	return added;
 }
 
@@ -108,11 +113,11 @@ static int fill(struct fs_listing *l, struct place *p, struct dir_handle *d, fus
 	if (r < 0)
 		return r;
 	/* The offsets 1 and 2 are those of . and .. */
-	if (fs_listing_dots(l, ino, FIXED_NEW, &off))
-		for (size_t i = (size_t)(off < 2 ? 0 : off - 2); i < d->count; i++)
-			if (!list_one(l, p, d->names[i], (off_t)i + 3))
-				break;
-	return 0;
+	r = fs_listing_dots(l, ino, FIXED_NEW, &off);
+	for (size_t i = (size_t)(off < 2 ? 0 : off - 2); r > 0 && i < d->count; i++)
+		r = list_one(l, p, d->names[i], (off_t)i + 3);
+	/* What the kernel has references of is answered first; the error comes with the next part. */
+	return r < 0 && !l->len ? r : 0;
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,

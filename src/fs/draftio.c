@@ -112,9 +112,12 @@ void draft_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	if (r < 0) {
 		spool_put(spool, node);
 		fuse_reply_err(req, -r);
-	} else if (fuse_reply_create(req, &e, fi) == -ENOENT) {
+		return;
+	}
+	draft_give_entry(spool, node, e.ino);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
 		drafts_closed(drafts, draft_handle_of(fi));
-		spool_put(spool, node);
+		draft_entry_not_taken(spool, e.ino);
 	}
 }
 

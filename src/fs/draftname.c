@@ -107,9 +107,8 @@ void draft_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (place_is_config(&p, name))
 		drafts_remember_config(p.fs->drafts, p.serial);
-	if (unlinkat(p.node->fd, name, 0) < 0)
-		r = -errno;
-	else
+	r = spool_unlink(p.spool, p.node, name, 0);
+	if (r == 0)
 		drafts_mended(p.fs->drafts, p.serial);
 	bool root = place_is_root(&p);
 	struct drafts *drafts = p.fs->drafts;
@@ -138,8 +137,7 @@ void draft_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, -r);
 		return;
 	}
-	if (unlinkat(p.node->fd, name, AT_REMOVEDIR) < 0)
-		r = -errno;
+	r = spool_unlink(p.spool, p.node, name, AT_REMOVEDIR);
 	uint64_t gone = r == 0 && node ? p.serial : 0;
 	struct drafts *drafts = p.fs->drafts;
 	place_end(&p, DRAFT_CHANGE, r);
@@ -247,8 +245,7 @@ void draft_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	}
 	if (place_is_config(&n.to, newname))
 		drafts_remember_config(fs->drafts, n.to.serial);
-	if (renameat2(n.from.node->fd, name, n.to.node->fd, newname, flags) < 0)
-		r = -errno;
+	r = spool_rename(n.from.spool, n.from.node, name, n.to.node, newname, flags);
 	bool root = place_is_root(&n.from) || place_is_root(&n.to);
 	uint64_t from = n.from.serial, to = n.to.serial;
 	place_end(&n.from, DRAFT_CHANGE, r);

@@ -29,10 +29,11 @@ fuse_ino_t draft_ino(const struct fs *fs, const struct spool_node *node);
 int draft_attributes(const struct fs *fs, const struct spool_node *node, struct stat *st);
 /* NULL where `fi` is. */
 struct draft_handle *draft_handle_of(const struct fuse_file_info *fi);
-/* After a reply with `ino`, whose reference the kernel keeps where it was `taken`.  It may have
- * forgotten it again by now, so the node is touched only where the reference is still ours: directories at
- * the top are known by their serial, and their look-ups are not counted. */
-void draft_entry_given(struct spool *spool, struct spool_node *node, fuse_ino_t ino, bool taken);
+/* Before a reply with `ino`, whose reference is the kernel's from then on: it may forget it again at
+ * once.  Directories at the top are known by their serial, and their look-ups are not counted. */
+void draft_give_entry(struct spool *spool, struct spool_node *node, fuse_ino_t ino);
+/* The reply did not reach the kernel. */
+void draft_entry_not_taken(struct spool *spool, fuse_ino_t ino);
 
 /* Begins an operation on `ino`, which place_end() ends: 0; -ESTALE, and nothing to end. */
 int place_begin(fuse_req_t req, fuse_ino_t ino, struct place *p);
@@ -41,7 +42,7 @@ int place_begin_making(fuse_req_t req, fuse_ino_t ino, struct place *p);
 void place_end(struct place *p, enum draft_effect effect, int result);
 /* Whether it is jobs/new itself. */
 bool place_is_root(const struct place *p);
-/* The entry `name` with a reference that is the kernel's. */
+/* The entry `name` with a reference for draft_give_entry(). */
 int place_find(struct place *p, const char *name, struct fuse_entry_param *e,
 	struct spool_node **ret);
 #define PLACE_FOUND (-1) /* for place_reply_entry(): nothing was made */

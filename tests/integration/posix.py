@@ -462,7 +462,7 @@ def listing(dirp):
 
 @check
 def listings_while_changing():
-    count = 3000
+    count = 10000
     for i in range(count):
         os.close(os.open(f"{i:05}", os.O_CREAT | os.O_WRONLY))
     dirp = libc.opendir(b".")

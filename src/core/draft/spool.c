@@ -1,35 +1,27 @@
-#include "spool.h"
+#include "spool_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
 #include "cleanup.h"
 #include "err.h"
 #include "log.h"
 
-#define BUCKETS 16384 /* a power of two; chains stay short up to 100,000 nodes */
+/* Each costs the kernel memory that it cannot take back. */
+#define OPEN_MAX_NODES 65536
 #define MODE_ATTRIBUTE "user.slurmount.mode"
-
-struct spool {
-	pthread_mutex_t lock;
-	char *folder;
-	struct spool_node *root;
-	struct spool_node *by_id[BUCKETS];    /* under lock, as all below */
-	struct spool_node *by_inode[BUCKETS];
-	uint64_t next_id;
-};
 
 static size_t id_bucket(uint64_t id)
 {
-	return id & (BUCKETS - 1);
+	return id & (SPOOL_BUCKETS - 1);
 }
 
 static size_t inode_bucket(dev_t dev, ino_t ino)
 {
-	return ((uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) ^ dev) >> 40 & (BUCKETS - 1);
+	return ((uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) ^ dev) >> 40 & (SPOOL_BUCKETS - 1);
 }
 
 const char *spool_proc(const struct spool_node *node, char buffer[SPOOL_PROC_SIZE])
@@ -57,8 +49,7 @@ static int read_asked(const struct spool_node *node, mode_t type)
 	return (int)(strtoul(text, NULL, 8) & 07777);
 }
 
-/* Under lock. */
-static struct spool_node *find_inode(struct spool *spool, dev_t dev, ino_t ino)
+struct spool_node *spool_by_inode(struct spool *spool, dev_t dev, ino_t ino)
 {
 	struct spool_node *node = spool->by_inode[inode_bucket(dev, ino)];
 
@@ -79,6 +70,7 @@ static void insert(struct spool *spool, struct spool_node *node)
 	bucket = &spool->by_id[id_bucket(node->id)];
 	node->next_by_id = *bucket;
 	*bucket = node;
+	spool->open++;
 }
 
 /* Under lock. */
@@ -106,6 +98,11 @@ static struct spool_node *drop(struct spool *spool, struct spool_node *node, uin
 	while (*at != node)
 		at = &(*at)->next_by_id;
 	*at = node->next_by_id;
+	spool_busy(spool, node);
+	if (node->fd < 0)
+		spool->shut--;
+	else
+		spool->open--;
 	return node;
 }
 
@@ -113,7 +110,9 @@ static void node_free(struct spool_node *node)
 {
 	if (!node)
 		return;
-	close(node->fd);
+	if (node->fd >= 0)
+		close(node->fd);
+	free(node->path);
 	free(node);
 }
 
@@ -136,17 +135,20 @@ static int node_of(struct spool *spool, int fd, uint64_t serial, struct spool_no
 	fresh->special = !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
 	fresh->serial = serial;
 	fresh->asked = read_asked(fresh, st.st_mode);
-	fresh->references = 1;
+	fresh->references = fresh->pins = 1;
 
 	pthread_mutex_lock(&spool->lock);
-	struct spool_node *known = find_inode(spool, st.st_dev, st.st_ino);
+	struct spool_node *known = spool_by_inode(spool, st.st_dev, st.st_ino);
 	if (known)
-		known->references++;
+		spool_pin(spool, known, &fresh->fd);
 	else
 		insert(spool, fresh);
+	bool full = spool->open > spool->limit;
 	pthread_mutex_unlock(&spool->lock);
 	if (known)
 		node_free(fresh);
+	if (full)
+		spool_shrink(spool);
 	*ret = known ? known : fresh;
 	return 0;
 }
@@ -158,8 +160,12 @@ int spool_open(const char *folder, struct spool **ret)
 	if (fd < 0)
 		return -errno;
 	struct spool *spool = xcalloc(1, sizeof(*spool));
+	struct rlimit files = {.rlim_cur = 1024};
 	spool->next_id = 1;
 	pthread_mutex_init(&spool->lock, NULL);
+	pthread_cond_init(&spool->renamed, NULL);
+	getrlimit(RLIMIT_NOFILE, &files);
+	spool->limit = files.rlim_cur / 2 < OPEN_MAX_NODES ? files.rlim_cur / 2 : OPEN_MAX_NODES;
 	int r = node_of(spool, fd, 0, &spool->root);
 	/* What /proc says of a node begins with the folder's real path. */
 	spool->folder = realpath(folder, NULL);
@@ -177,7 +183,7 @@ void spool_close(struct spool *spool)
 {
 	if (!spool)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < SPOOL_BUCKETS; i++) {
 		while (spool->by_id[i]) {
 			struct spool_node *node = spool->by_id[i];
 
@@ -185,6 +191,7 @@ void spool_close(struct spool *spool)
 			node_free(node);
 		}
 	}
+	pthread_cond_destroy(&spool->renamed);
 	pthread_mutex_destroy(&spool->lock);
 	free(spool->folder);
 	free(spool);
@@ -197,20 +204,25 @@ struct spool_node *spool_root(struct spool *spool)
 
 struct spool_node *spool_get(struct spool *spool, uint64_t id)
 {
-	WITH_LOCK(&spool->lock);
+	pthread_mutex_lock(&spool->lock);
 	struct spool_node *node = spool->by_id[id_bucket(id)];
-
 	while (node && node->id != id)
 		node = node->next_by_id;
 	if (node)
-		node->references++;
+		spool_pin(spool, node, NULL);
+	bool shut = node && node->fd < 0;
+	pthread_mutex_unlock(&spool->lock);
+	if (shut && !spool_open_again(spool, node)) {
+		spool_put(spool, node);
+		return NULL;
+	}
 	return node;
 }
 
 struct spool_node *spool_ref(struct spool *spool, struct spool_node *node)
 {
 	WITH_LOCK(&spool->lock);
-	node->references++;
+	spool_pin(spool, node, NULL);
 	return node;
 }
 
@@ -219,9 +231,16 @@ void spool_put(struct spool *spool, struct spool_node *node)
 	if (!node)
 		return;
 	pthread_mutex_lock(&spool->lock);
+	spool_unpin(spool, node);
 	struct spool_node *last = drop(spool, node, 1);
 	pthread_mutex_unlock(&spool->lock);
 	node_free(last);
+}
+
+void spool_hand_over(struct spool *spool, struct spool_node *node)
+{
+	WITH_LOCK(&spool->lock);
+	spool_unpin(spool, node);
 }
 
 void spool_forget(struct spool *spool, uint64_t id, uint64_t count)
@@ -259,7 +278,7 @@ void spool_each(struct spool *spool, uint64_t serial,
 	size_t count = 0, capacity = 0;
 
 	pthread_mutex_lock(&spool->lock);
-	for (size_t i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < SPOOL_BUCKETS; i++) {
 		for (struct spool_node *n = spool->by_id[i]; n; n = n->next_by_id) {
 			if (n->serial != serial)
 				continue;
@@ -267,7 +286,7 @@ void spool_each(struct spool *spool, uint64_t serial,
 				capacity = capacity ? 2 * capacity : 64;
 				list = xrealloc(list, capacity * sizeof(*list));
 			}
-			n->references++;
+			spool_pin(spool, n, NULL);
 			list[count++] = n;
 		}
 	}
@@ -285,7 +304,11 @@ char *spool_path(struct spool *spool, const struct spool_node *node)
 	size_t len = strlen(spool->folder);
 	struct stat st;
 
-	ssize_t n = readlink(spool_proc(node, proc), path, sizeof(path) - 1);
+	pthread_mutex_lock(&spool->lock);
+	ssize_t n = node->fd >= 0 ? 0 : snprintf(path, sizeof(path), "%s/%s", spool->folder, node->path);
+	pthread_mutex_unlock(&spool->lock);
+	if (!n)
+		n = readlink(spool_proc(node, proc), path, sizeof(path) - 1);
 	if (n < 0 || (size_t)n >= sizeof(path) - 1)
 		return NULL;
 	path[n] = 0;

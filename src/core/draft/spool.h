@@ -5,6 +5,10 @@
  * inode), as libfuse's passthrough does.  References are counted: the kernel's look-ups and those
  * of running operations alike.  Any thread may call anything; the lock is never held over the disk.
  *
+ * The kernel remembers as many files as memory has room for, but a process has only so many
+ * descriptors.  So where there are many, nodes that only the kernel refers to have theirs closed, and bear
+ * their path instead until they are asked for again (spoolkeep.c).
+ *
  * The daemon must always be able to read what was dropped, so a file's real mode has the owner's
  * rights added; where that differs from the mode asked for, the latter is in `user.slurmount.mode`.
  */
@@ -12,6 +16,7 @@
 #define SLURMOUNT_SPOOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -19,7 +24,7 @@ struct spool;
 
 struct spool_node {
 	uint64_t id;              /* from 1, never used twice */
-	int fd;                   /* O_PATH */
+	int fd;                   /* O_PATH; valid for who has a reference that is not the kernel's */
 	bool directory;
 	bool special;             /* a FIFO, a socket or a device, which nobody here ever opens */
 	_Atomic uint64_t serial;  /* of the draft it belongs to; 0 for the root */
@@ -30,6 +35,10 @@ struct spool_node {
 	dev_t dev;
 	ino_t ino;
 	uint64_t references;
+	uint64_t pins;            /* those of the references that are not the kernel's */
+	char *path;               /* below the root, while it has no descriptor */
+	struct spool_node *older, *newer; /* nodes without pins, as they lost the last one */
+	bool idle;                /* it is one of these */
 	bool hashed;              /* found by inode */
 	struct spool_node *next_by_id;
 	struct spool_node *next_by_inode;
@@ -40,11 +49,15 @@ int spool_open(const char *folder, struct spool **ret);
 void spool_close(struct spool *spool);
 /* The root; its reference is the spool's own. */
 struct spool_node *spool_root(struct spool *spool);
-/* A node by id with a new reference, or NULL. */
+/* A node by id with a new reference, or NULL: there is none, or it is not where it was.  Blocks on the
+ * disk. */
 struct spool_node *spool_get(struct spool *spool, uint64_t id);
 struct spool_node *spool_ref(struct spool *spool, struct spool_node *node);
 void spool_put(struct spool *spool, struct spool_node *node);
-/* Gives up `count` references. */
+/* A reference is the kernel's from now on: to be called before it is told of the node, since it
+ * may forget it again at once. */
+void spool_hand_over(struct spool *spool, struct spool_node *node);
+/* The kernel gives up `count` references. */
 void spool_forget(struct spool *spool, uint64_t id, uint64_t count);
 
 /* The node of an entry, with a new reference; one that is new belongs to the draft `serial`.
@@ -56,6 +69,12 @@ void spool_detach(struct spool *spool, struct spool_node *node);
 /* Calls `each` with the nodes of a draft, under no lock and with a reference. */
 void spool_each(struct spool *spool, uint64_t serial,
 	void (*each)(void *arg, struct spool_node *node), void *arg);
+/* unlinkat() and renameat2() of entries: nodes without a descriptor are found again afterwards. */
+int spool_unlink(struct spool *spool, const struct spool_node *parent, const char *name, int flags);
+int spool_rename(struct spool *spool, const struct spool_node *from, const char *name,
+	const struct spool_node *to, const char *newname, unsigned flags);
+/* So many descriptors of nodes are kept open, if need be; half of the process's at first. */
+void spool_limit(struct spool *spool, size_t descriptors);
 /* The path below the root now, the caller's to free, or NULL: it is removed, or elsewhere. */
 char *spool_path(struct spool *spool, const struct spool_node *node);
 
