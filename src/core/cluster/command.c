@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "err.h"
 #include "shell.h"
 #include "slurm_text.h"
 
@@ -32,7 +33,7 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	struct strbuf framed AUTO_STRBUF = STRBUF_INIT;
 	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
 
-	*command = (struct command){.cluster = cluster};
+	*command = (struct command){.cluster = cluster, .early = STRBUF_INIT};
 	int r = make_nonce(command->nonce);
 	if (r < 0)
 		return r;
@@ -66,6 +67,37 @@ static int read_stream(struct command *command, bool from_stderr, int64_t timeou
 	}
 }
 
+int command_expect(struct command *command, const char *line, int64_t timeout_ms,
+	struct strbuf *ret)
+{
+	AUTO_FREE char *opening = xasprintf("\n%s begin\n", command->nonce);
+	AUTO_FREE char *closing = xasprintf("\n%s\n", line);
+	char buffer[32768];
+
+	for (;;) {
+		const char *begin = strstr(command->early.data, opening);
+		const char *end = begin ? strstr(begin + strlen(opening) - 1, closing) : NULL;
+
+		if (end) {
+			begin += strlen(opening);
+			if (end > begin)
+				strbuf_add(ret, begin, (size_t)(end + 1 - begin));
+			return 0;
+		}
+		ssize_t n = remote_read(command->proc, false, buffer, sizeof(buffer),
+			clock_in(command->cluster->clock, timeout_ms));
+		if (n <= 0 || command->early.len + (size_t)n > MAX_OUTPUT)
+			return n < 0 ? (int)n : -EPROTO;
+		strbuf_add(&command->early, buffer, (size_t)n);
+	}
+}
+
+void command_abandon(struct command *command)
+{
+	remote_release(STEAL(command->proc));
+	strbuf_release(&command->early);
+}
+
 static int take_frame(struct command *command, struct command_result *ret)
 {
 	const char *body;
@@ -87,6 +119,8 @@ int command_finish(struct command *command, int64_t timeout_ms, struct command_r
 	int64_t end = clock_in(command->cluster->clock, LONGEST * timeout_ms);
 	int status;
 
+	strbuf_add(&ret->out, command->early.data, command->early.len);
+	strbuf_release(&command->early);
 	int r = remote_close_stdin(command->proc, clock_in(command->cluster->clock, timeout_ms));
 	if (r == 0 || r == -EPIPE)
 		r = read_stream(command, false, timeout_ms, end, &ret->out);

@@ -22,6 +22,7 @@ struct command {
 	const struct cluster *cluster;
 	struct remote_proc *proc;
 	char nonce[40];
+	struct strbuf early; /* what was read of its output before it is finished */
 };
 
 struct command_result {
@@ -36,6 +37,13 @@ struct command_result {
 /* Starts `script`; feed it with remote_write(command->proc, ...).  Blocks up to the deadline. */
 int command_start(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline);
+/* Reads its output up to the line `line`, which the script prints; what comes between the frame's opening
+ * and that line is appended to `ret`.  0, remote.h's errors, or -EPROTO where the output ended before: then
+ * command_finish() has the answer. */
+int command_expect(struct command *command, const char *line, int64_t timeout_ms,
+	struct strbuf *ret);
+/* Frees it instead of command_finish(): nobody wants its answer any more. */
+void command_abandon(struct command *command);
 /* Closes its input, reads its answer, frees it; `timeout_ms` is the longest silence allowed,
  * ten times that the longest answer.
  * 0 (whatever the status), or remote.h's errors, or -EPROTO: no whole answer came, the outcome is

@@ -1,279 +1,315 @@
 #include "stage.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #include "err.h"
 #include "shell.h"
+#include "stage_script.h"
 #include "stageinput.h"
-#include "tar.h"
+#include "stagesend.h"
+#include "stagetree.h"
+#include "upload.h"
 
-#define SILENCE_MS 60000
 /* Checking may take 3 s a GiB on a busy login node; that is silence, too. */
 #define CHECK_MS 1800000
-#define CHUNK (256u << 10)
+/* What one command sends besides others' jobs; more than that goes alone. */
+#define SHARED_MAX (8u << 20)
+/* Files of the keep that are missing travel with the jobs up to this; more is brought before. */
+#define INLINE_MAX (4u << 20)
+/* Between looking and copying an entry of the keep may go. */
+#define ROUNDS 5
+#define AGAIN_EXIT 79
 
-/* What the far side does, after its variables. */
-static const char stage_script[] =
-	"umask 022\n"
-	"[ -e \"$workdir/.slurmount/staged\" ] && exit 0\n"
-	"rm -rf -- \"$part\" && mkdir -p -- \"$part\" \"$records\" || exit 73\n"
-	"nice tar -xmpf - --no-same-owner -C \"$part\" || exit 74\n"
-	"cd -- \"$part\" || exit 74\n"
-	"nice sha256sum --quiet --strict -c .slurmount/SHA256SUMS >&2 || exit 75\n";
-
-/* And once the inputs that are on the cluster are in place. */
-static const char final_script[] =
-	"chmod 755 . .slurmount && : > .slurmount/staged || exit 76\n"
-	"mv -T -- \"$part\" \"$workdir\" || exit 76\n";
-
-struct sender {
-	const struct cluster *cluster;
-	struct command command;
-	struct strbuf pending; /* headers and small content, sent together */
-	struct strbuf sums;    /* what sha256sum reads over there */
-	struct strbuf *why;
-	EVP_MD_CTX *hash;
-	char *buffer;
+/* A content that the batch wants from the keep. */
+struct want {
+	const struct stage_entry *entry;
+	bool missing, begun;
+	uint64_t inode; /* of its NAME.part once an upload has verified that; 0: none */
 };
 
-static int flush_pending(struct sender *s)
-{
-	int r = remote_write(s->command.proc, s->pending.data, s->pending.len,
-		clock_in(s->cluster->clock, SILENCE_MS));
+struct batch {
+	const struct cluster *cluster;
+	const struct stage_place *place;
+	struct stage_job **jobs;
+	struct stage_tree *trees; /* of the jobs, in their order */
+	size_t count;
+	bool alone;
+	struct want *wants;       /* by name */
+	size_t want_count;
+	struct command command;
+};
 
-	strbuf_reset(&s->pending);
-	return r;
+static const char *base_name(const struct stage_job *job)
+{
+	const char *slash = strrchr(job->workdir, '/');
+
+	return slash ? slash + 1 : job->workdir;
 }
 
-static int put(struct sender *s, const void *bytes, size_t len)
+static const char *want_name(const struct want *want)
 {
-	strbuf_add(&s->pending, bytes, len);
-	return s->pending.len >= CHUNK ? flush_pending(s) : 0;
+	return want->entry->sum->name;
 }
 
-static int put_padding(struct sender *s, uint64_t size)
+static int by_name(const void *a, const void *b)
 {
-	static const char zeros[TAR_BLOCK];
-
-	return put(s, zeros, tar_padding(size));
+	return strcmp(want_name(a), want_name(b));
 }
 
-/* A line of sha256sum's own format: it escapes newlines and backslashes, and says so in front. */
-static void add_sum(struct sender *s, const char *path)
+static struct want *find_want(struct batch *b, const char *name)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	size_t low = 0, high = b->want_count;
 
-	EVP_DigestFinal_ex(s->hash, digest, &len);
-	if (strpbrk(path, "\\\n\r"))
-		strbuf_addc(&s->sums, '\\');
-	for (unsigned i = 0; i < len; i++)
-		strbuf_addf(&s->sums, "%02x", digest[i]);
-	strbuf_adds(&s->sums, "  ");
-	for (const char *c = path; *c; c++) {
-		const char *escape = *c == '\\' ? "\\\\" : *c == '\n' ? "\\n" :
-			*c == '\r' ? "\\r" : NULL;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(want_name(&b->wants[middle]), name);
 
-		if (escape)
-			strbuf_adds(&s->sums, escape);
+		if (order == 0)
+			return &b->wants[middle];
+		if (order < 0)
+			low = middle + 1;
 		else
-			strbuf_addc(&s->sums, *c);
+			high = middle;
 	}
-	strbuf_addc(&s->sums, '\n');
+	return NULL;
 }
 
-/* The mode that the user asked for; the spool's own files stay readable to us (see spool.h). */
-static mode_t asked_mode(int fd, mode_t real)
+static void list_wants(struct batch *b)
 {
-	char text[16] = "";
+	size_t count = 0, kept = 0;
 
-	ssize_t n = fgetxattr(fd, "user.slurmount.mode", text, sizeof(text) - 1);
-	if (n <= 0)
-		return real;
-	mode_t asked = (mode_t)strtoul(text, NULL, 8) & 07777;
-	/* The owner must be able to read and check it over there. */
-	return (real & S_IFMT) | asked | (S_ISDIR(real) ? 0700 : 0400);
+	for (size_t i = 0; i < b->count; i++)
+		kept += b->trees[i].kept;
+	b->wants = xcalloc(kept ? kept : 1, sizeof(*b->wants));
+	for (size_t i = 0; i < b->count; i++)
+		for (size_t e = 0; e < b->trees[i].count; e++)
+			if (b->trees[i].entries[e].sum)
+				b->wants[count++].entry = &b->trees[i].entries[e];
+	qsort(b->wants, count, sizeof(*b->wants), by_name);
+	for (size_t i = 0; i < count; i++)
+		if (b->want_count == 0 ||
+			strcmp(want_name(&b->wants[b->want_count - 1]), want_name(&b->wants[i])))
+			b->wants[b->want_count++] = b->wants[i];
 }
 
-static int send_content(struct sender *s, int fd, uint64_t size, const char *path)
-{
-	EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
-	for (uint64_t left = size; left;) {
-		ssize_t n = read(fd, s->buffer, left < CHUNK ? left : CHUNK);
+/* ---- what the far side is told ---- */
 
-		if (n <= 0) {
-			strbuf_addf(s->why, "%s became shorter while it was read from the spool",
-				path);
-			return n < 0 ? -errno : -EIO;
-		}
-		EVP_DigestUpdate(s->hash, s->buffer, (size_t)n);
-		int r = put(s, s->buffer, (size_t)n);
-		if (r < 0)
-			return r;
-		left -= (uint64_t)n;
-	}
-	add_sum(s, path);
-	return put_padding(s, size);
+static void add_variable(struct strbuf *script, const char *name, const char *value)
+{
+	strbuf_addf(script, "%s=", name);
+	shell_quote(script, value);
+	strbuf_addc(script, '\n');
 }
 
-static int send_file(struct sender *s, int parent, const char *name, const char *path)
+static int add_batch_name(struct strbuf *script)
 {
-	struct stat st;
-	int fd AUTO_CLOSE = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	unsigned char bytes[16];
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	tar_header(&s->pending, path, asked_mode(fd, st.st_mode), (uint64_t)st.st_size, NULL);
-	return send_content(s, fd, (uint64_t)st.st_size, path);
-}
-
-static int send_link(struct sender *s, int parent, const char *name, const char *path)
-{
-	char target[4096];
-	ssize_t n = readlinkat(parent, name, target, sizeof(target) - 1);
-
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	tar_header(&s->pending, path, S_IFLNK | 0777, 0, target);
-	return put(s, "", 0);
-}
-
-static int send_folder(struct sender *s, int fd, const char *prefix, int depth);
-
-static int send_entry(struct sender *s, int parent, const char *name, const char *prefix, int depth)
-{
-	AUTO_FREE char *path = xasprintf("%s%s", prefix, name);
-	struct stat st;
-
-	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	if (S_ISREG(st.st_mode))
-		return send_file(s, parent, name, path);
-	if (S_ISLNK(st.st_mode))
-		return send_link(s, parent, name, path);
-	if (!S_ISDIR(st.st_mode))
-		return 0;
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	AUTO_FREE char *below = xasprintf("%s/", path);
-	tar_header(&s->pending, below, asked_mode(fd, st.st_mode), 0, NULL);
-	return send_folder(s, fd, below, depth + 1);
-}
-
-/* Owns `fd`. */
-static int send_folder(struct sender *s, int fd, const char *prefix, int depth)
-{
-	struct dirent *entry;
-	DIR *dir AUTO_CLOSEDIR = depth > 200 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		close(fd);
-		return depth > 200 ? -ELOOP : -errno;
-	}
-	while ((entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		int r = send_entry(s, dirfd(dir), entry->d_name, prefix, depth);
-		if (r < 0)
-			return r;
-	}
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	strbuf_adds(script, "batch=");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		strbuf_addf(script, "%02x", bytes[i]);
+	strbuf_addc(script, '\n');
 	return 0;
 }
 
-static int send_bytes(struct sender *s, const char *path, mode_t mode, const char *bytes, size_t len)
+static void add_wanted(struct batch *b, struct strbuf *text)
 {
-	tar_header(&s->pending, path, S_IFREG | mode, len, NULL);
-	EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
-	EVP_DigestUpdate(s->hash, bytes, len);
-	add_sum(s, path);
-	int r = put(s, bytes, len);
-	return r < 0 ? r : put_padding(s, len);
-}
+	for (size_t i = 0; i < b->want_count; i++) {
+		const struct want *want = &b->wants[i];
 
-static int send_extra(struct sender *s, const struct stage_file *file)
-{
-	struct stat st;
-
-	if (file->bytes)
-		return send_bytes(s, file->name, file->mode, file->bytes, file->len);
-	int fd AUTO_CLOSE = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		strbuf_addf(s->why, "%s: %s", file->path, strerror(errno));
-		return -errno;
+		strbuf_addf(text, "%s %llu ", want_name(want), (unsigned long long)want->entry->size);
+		if (want->inode)
+			strbuf_addf(text, "%llu\n", (unsigned long long)want->inode);
+		else
+			strbuf_adds(text, "-\n");
 	}
-	tar_header(&s->pending, file->name, S_IFREG | file->mode, (uint64_t)st.st_size, NULL);
-	return send_content(s, fd, (uint64_t)st.st_size, file->name);
 }
 
-static int send_all(struct sender *s, const struct stage_request *request)
+/* What is done in one job's directory once it is unpacked. */
+static void add_job(struct batch *b, size_t index, struct strbuf *text)
 {
-	int fd = open(request->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct stage_job *job = b->jobs[index];
+	const struct stage_tree *tree = &b->trees[index];
+	bool plain = !tree->kept && !job->input_count;
 
-	if (fd < 0)
-		return -errno;
-	int r = send_folder(s, fd, "", 0);
-	for (size_t i = 0; r == 0 && i < request->file_count; i++)
-		r = send_extra(s, &request->files[i]);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; request->folders && request->folders[i]; i++) {
-		AUTO_FREE char *path = xasprintf("%s/", request->folders[i]);
-		tar_header(&s->pending, path, S_IFDIR | 0755, 0, NULL);
+	if (!plain) {
+		strbuf_adds(text, "(\ncd -- \"$part/jobs/\"");
+		shell_quote(text, base_name(job));
+		strbuf_adds(text, " || exit 74\n");
+		for (size_t e = 0; e < tree->count; e++) {
+			const struct stage_entry *entry = &tree->entries[e];
+
+			if (!entry->sum)
+				continue;
+			strbuf_addf(text, "fill %s %04o ", entry->sum->name, entry->mode & 07777);
+			shell_quote(text, entry->path);
+			strbuf_addc(text, '\n');
+		}
+		strbuf_adds(text, "filled\n");
+		stageinput_add(text, job->inputs, job->input_count);
+		strbuf_addf(text, "exit 0\n) > \"$part/%zu.out\" 2> \"$part/%zu.err\"\n", index, index);
 	}
-	tar_header(&s->pending, ".slurmount/", S_IFDIR | 0755, 0, NULL);
-	r = send_bytes(s, ".slurmount/script.sbatch", 0644, request->script, request->script_len);
-	if (r == 0 && request->record)
-		r = send_bytes(s, ".slurmount/record", 0644, request->record,
-			strlen(request->record));
-	if (r == 0 && request->config)
-		r = send_bytes(s, ".slurmount/config.ini", 0644, request->config,
-			request->config_len);
-	if (r < 0)
-		return r;
-	/* The list cannot check itself: the SSH line and tar's own framing have to do. */
-	tar_header(&s->pending, ".slurmount/SHA256SUMS", S_IFREG | 0644, s->sums.len, NULL);
-	r = put(s, s->sums.data, s->sums.len);
-	if (r == 0)
-		r = put_padding(s, s->sums.len);
-	if (r < 0)
-		return r;
-	tar_end(&s->pending);
-	return flush_pending(s);
+	strbuf_addf(text, "judge %zu ", index);
+	shell_quote(text, base_name(job));
+	strbuf_adds(text, plain ? " 0\n" : " $?\n");
 }
 
-static int start(struct sender *s, const struct stage_request *request)
+static int start(struct batch *b)
 {
 	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
-	const struct {
-		const char *name, *value, *tail;
-	} variables[] = {
-		{"workdir=", request->workdir, ""},
-		{"records=", request->records, ""},
-		{"part=", request->scratch, "/.slurmount/staging/"},
-	};
+	struct strbuf wanted AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf last AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf input AUTO_STRBUF = STRBUF_INIT;
+	const struct clock *clock = b->cluster->clock;
 
-	for (size_t i = 0; i < 3; i++) {
-		strbuf_adds(&script, variables[i].name);
-		shell_quote(&script, variables[i].value);
-		strbuf_adds(&script, variables[i].tail);
-		strbuf_addf(&script, "%s\n", i == 2 ? request->uuid : "");
-	}
-	strbuf_adds(&script, stage_script);
-	stageinput_add(&script, request->inputs, request->input_count);
-	strbuf_adds(&script, final_script);
-	return command_start(&s->command, s->cluster, script.data,
-		clock_in(s->cluster->clock, SILENCE_MS));
+	add_variable(&script, "scratch", b->place->scratch);
+	add_variable(&script, "project", b->place->project ? b->place->project : "");
+	add_variable(&script, "records", b->place->records);
+	strbuf_addf(&script, "limit=%llu\n", (unsigned long long)b->place->keep);
+	int r = add_batch_name(&script);
+	if (r < 0)
+		return r;
+	strbuf_adds(&script, STAGE_SCRIPT_KEEP);
+	strbuf_adds(&script, STAGE_SCRIPT_BEGIN);
+	strbuf_adds(&script, STAGE_SCRIPT_PROJECT);
+	strbuf_adds(&script, STAGE_SCRIPT_END);
+	add_wanted(b, &wanted);
+	for (size_t i = 0; i < b->count; i++)
+		add_job(b, i, &last);
+	strbuf_addf(&input, "%zu %zu\n", wanted.len, last.len);
+	strbuf_add(&input, wanted.data, wanted.len);
+	strbuf_add(&input, last.data, last.len);
+	r = command_start(&b->command, b->cluster, script.data, clock_in(clock, STAGE_SILENCE_MS));
+	if (r < 0)
+		return r;
+	r = remote_write(b->command.proc, input.data, input.len, clock_in(clock, STAGE_SILENCE_MS));
+	if (r < 0 && r != -EPIPE)
+		command_abandon(&b->command);
+	return r == -EPIPE ? 0 : r;
 }
 
-/* Which errno the cluster's words mean; what they are is shown in any case. */
-static int refusal(const char *words)
+/* ---- what it lacks ---- */
+
+static void note_missing(struct batch *b, char *text)
+{
+	for (char *line; (line = strsep(&text, "\n"));) {
+		bool begun = !strncmp(line, "part ", 5);
+		struct want *want = begun || !strncmp(line, "need ", 5) ?
+			find_want(b, line + 5) : NULL;
+
+		if (!want)
+			continue;
+		want->missing = true;
+		want->begun = begun;
+	}
+}
+
+/* Asks which of the wanted files are to be sent. */
+static int ask_missing(struct batch *b)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	for (size_t i = 0; i < b->want_count; i++)
+		b->wants[i].missing = b->wants[i].begun = false;
+	if (!b->want_count)
+		return 0;
+	/* Files whose trust is lost are not hashed there: they are compared by the upload. */
+	int r = command_expect(&b->command, "ready", CHECK_MS, &text);
+	if (r == 0)
+		note_missing(b, text.data);
+	/* With -EPROTO it ended early, and has something to say. */
+	return r == -EPROTO ? 0 : r;
+}
+
+/* Whether what is missing is so much that it must be brought before. */
+static bool must_upload(const struct batch *b)
+{
+	uint64_t bytes = 0;
+	bool large = false;
+
+	for (size_t i = 0; i < b->want_count; i++) {
+		if (!b->wants[i].missing)
+			continue;
+		bytes += b->wants[i].entry->size;
+		large |= b->wants[i].entry->sum->count > 1;
+	}
+	return large || bytes > INLINE_MAX;
+}
+
+static bool lacks(struct batch *b, size_t index)
+{
+	const struct stage_tree *tree = &b->trees[index];
+
+	for (size_t e = 0; e < tree->count; e++)
+		if (tree->entries[e].sum && find_want(b, tree->entries[e].sum->name)->missing)
+			return true;
+	return false;
+}
+
+static int upload(struct batch *b)
+{
+	AUTO_FREE struct upload_file *files = xcalloc(b->want_count, sizeof(*files));
+	size_t count = 0;
+
+	for (size_t i = 0; i < b->want_count; i++)
+		if (b->wants[i].missing)
+			files[count++] = (struct upload_file){b->wants[i].entry, b->wants[i].begun, 0};
+	int r = upload_run(b->cluster, b->place, files, count, b->jobs[0]->why);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		find_want(b, files[i].entry->sum->name)->inode = files[i].inode;
+	return r;
+}
+
+/* ---- the stream ---- */
+
+static int send_job(struct batch *b, struct stage_sender *s, size_t index)
+{
+	struct stage_job *job = b->jobs[index];
+	const struct stage_tree *tree = &b->trees[index];
+	AUTO_FREE char *folder = xasprintf("jobs/%s/", base_name(job));
+
+	int r = stage_send_folder(s, folder, 0755);
+	for (size_t e = 0; r == 0 && e < tree->count; e++)
+		if (!tree->entries[e].sum)
+			r = stage_send_entry(s, &tree->entries[e], folder, job->why);
+	/* What is known to be wrong with this job alone. */
+	if (r < 0 && job->why->len)
+		job->result = r;
+	return r;
+}
+
+static int send_all(struct batch *b)
+{
+	struct stage_sender s;
+	int r;
+
+	stage_sender_init(&s, &b->command);
+	strbuf_adds(&s.pending, "go\n");
+	r = 0;
+	for (size_t i = 0; r == 0 && i < b->want_count; i++) {
+		const struct want *want = &b->wants[i];
+		AUTO_FREE char *name = xasprintf("new/%s", want_name(want));
+
+		if (want->missing)
+			r = stage_send_content(&s, want->entry, name, STAGE_KEPT_MODE, b->jobs[0]->why);
+	}
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		r = send_job(b, &s, i);
+	if (r == 0)
+		r = stage_send_end(&s);
+	stage_sender_release(&s);
+	return r;
+}
+
+/* ---- the answer ---- */
+
+int upload_errno(const char *words)
 {
 	static const struct {
 		const char *text;
@@ -292,45 +328,160 @@ static int refusal(const char *words)
 	return -EIO;
 }
 
-static int finish(struct sender *s, struct strbuf *why)
+static void take_job(struct stage_job *job, int status, const char *text, size_t len)
+{
+	AUTO_FREE char *words = xstrndup(text, len);
+
+	strbuf_reset(job->why);
+	strbuf_add_escaped(job->why, words, strcspn(words, "\n") == len - 1 ? len - 1 : len);
+	job->result = status == 0 ? 0 : status == STAGEINPUT_EXIT ? -ENODATA :
+		status == AGAIN_EXIT ? -EAGAIN : upload_errno(words);
+}
+
+/* "job INDEX STATUS LENGTH" and LENGTH bytes, for each; behind what was said before the stream. */
+static void take_jobs(struct batch *b, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		size_t index, size;
+		int status;
+
+		if (!newline)
+			return;
+		if (sscanf(text, "job %zu %d %zu", &index, &status, &size) != 3) {
+			text = newline + 1;
+			continue;
+		}
+		text = newline + 1;
+		if (index >= b->count || size > (size_t)(end - text))
+			return;
+		take_job(b->jobs[index], status, text, size);
+		text += size;
+	}
+}
+
+/* What ended the command is everybody's who has no answer. */
+static int finish(struct batch *b)
 {
 	struct command_result result AUTO_RESULT = COMMAND_RESULT_INIT;
 
-	int r = command_finish(&s->command, CHECK_MS, &result);
+	int r = command_finish(&b->command, CHECK_MS, &result);
 	if (r < 0)
 		return r;
-	strbuf_rtrim(&result.out);
+	take_jobs(b, result.out.data, result.out.len);
+	if (result.status == 0)
+		return -EPROTO;
 	strbuf_rtrim(&result.err);
-	if (result.status == 0) {
-		strbuf_add_escaped(why, result.out.data, result.out.len);
-		return 0;
-	}
-	strbuf_add_escaped(why, result.err.data, result.err.len);
-	if (result.status == STAGEINPUT_EXIT)
-		return -ENODATA;
-	return refusal(result.err.data);
+	for (size_t i = 0; i < b->count; i++)
+		if (b->jobs[i]->result == -EPROTO)
+			take_job(b->jobs[i], result.status, result.err.data, result.err.len);
+	return -EPROTO;
 }
 
-int stage_run(const struct cluster *cluster, const struct stage_request *request,
-	struct strbuf *why)
+static void set_results(struct batch *b, int result)
 {
-	struct sender s = {.cluster = cluster, .why = why, .pending = STRBUF_INIT,
-		.sums = STRBUF_INIT};
+	for (size_t i = 0; i < b->count; i++)
+		if (b->jobs[i]->result == -EPROTO)
+			b->jobs[i]->result = result;
+}
 
-	int r = start(&s, request);
+/* Takes the jobs that lack much out, for a command of their own. */
+static void leave_out(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (lacks(b, i))
+			b->jobs[i]->result = -EINPROGRESS;
+}
+
+/* One command: 0: all that could be done is; 1: another round. */
+static int go_round(struct batch *b)
+{
+	int r = start(b);
+
+	if (r == 0)
+		r = ask_missing(b);
 	if (r < 0)
 		return r;
-	s.hash = EVP_MD_CTX_new();
-	s.buffer = xmalloc(CHUNK);
-	r = send_all(&s, request);
+	if (must_upload(b)) {
+		struct command_result result AUTO_RESULT = COMMAND_RESULT_INIT;
+
+		/* Without the stream it clears away what it made. */
+		command_finish(&b->command, STAGE_SILENCE_MS, &result);
+		if (b->alone)
+			r = upload(b);
+		else
+			leave_out(b);
+		return r < 0 ? r : 1;
+	}
+	r = send_all(b);
 	/* A far side that stopped reading has something to say. */
 	if (r == 0 || r == -EPIPE)
-		r = finish(&s, why);
-	else
-		remote_release(s.command.proc);
-	EVP_MD_CTX_free(s.hash);
-	free(s.buffer);
-	strbuf_release(&s.pending);
-	strbuf_release(&s.sums);
+		return finish(b);
+	command_abandon(&b->command);
 	return r;
+}
+
+/* Drops the jobs that have their result. */
+static void drop_done(struct batch *b)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->jobs[i]->result != -EPROTO) {
+			stage_tree_release(&b->trees[i]);
+			continue;
+		}
+		b->jobs[left] = b->jobs[i];
+		b->trees[left] = b->trees[i];
+		if (left++ != i)
+			b->trees[i] = STAGE_TREE_INIT;
+	}
+	b->count = left;
+}
+
+static void read_trees(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		int r = stage_tree_read(b->jobs[i], b->place->sums, &b->trees[i]);
+
+		if (r < 0)
+			b->jobs[i]->result = r;
+		else if (!b->alone && b->trees[i].size > SHARED_MAX)
+			b->jobs[i]->result = -EINPROGRESS;
+	}
+	drop_done(b);
+}
+
+void stage_run(const struct cluster *cluster, const struct stage_place *place,
+	struct stage_job *const *jobs, size_t count, bool alone)
+{
+	struct batch b = {.cluster = cluster, .place = place, .count = count, .alone = alone};
+	int r = 1;
+
+	b.jobs = xcalloc(count, sizeof(struct stage_job *));
+	b.trees = xcalloc(count, sizeof(*b.trees));
+	for (size_t i = 0; i < count; i++) {
+		b.jobs[i] = jobs[i];
+		b.jobs[i]->result = -EPROTO;
+		b.trees[i] = STAGE_TREE_INIT;
+	}
+	read_trees(&b);
+	for (int round = 0; r == 1 && b.count && round < ROUNDS; round++) {
+		if (!round || !alone) {
+			free(b.wants);
+			b.want_count = 0;
+			list_wants(&b);
+		}
+		r = go_round(&b);
+		if (r == 1)
+			drop_done(&b);
+	}
+	set_results(&b, r == 1 ? -EAGAIN : r);
+	for (size_t i = 0; i < b.count; i++)
+		stage_tree_release(&b.trees[i]);
+	free(b.wants);
+	free(b.jobs);
+	free(b.trees);
 }

@@ -1,11 +1,17 @@
 /*
- * Staging: a job's inputs -> its fresh directory on the cluster, as one verified stream.
+ * Staging: jobs' inputs -> their fresh directories on the cluster, verified.
  *
- * One command over there takes a tar stream on its stdin, unpacks it into SCRATCH/.slurmount/
- * staging/UUID, checks every file against the SHA-256 that we computed while sending, and only then
- * renames the directory to its final place.  So the final directory is either absent or complete,
- * and staging may be repeated at any point: what a broken try left behind is swept first, and one
- * whose success message was lost is found done.
+ * One command over there takes the small files of several jobs as one tar stream, unpacks them in
+ * SCRATCH/.slurmount/staging/BATCH, checks every file against the SHA-256 that we computed while
+ * sending, and only then renames each job's directory to its final place.  So the final directory is
+ * either absent or complete, and staging may be repeated at any point: a batch has a folder of its
+ * own that no other command touches, and a job whose success message was lost is found done.
+ *
+ * Files from STAGE_KEPT_MIN bytes on go by their content (filesum.h) through SCRATCH/.slurmount/keep:
+ * what lies there is not sent again, and a job gets a copy of it.  What is missing there and large is
+ * brought first, in pieces over several channels (upload.h).
+ *
+ * With a project folder the directory stands there, complete and verified, before it does on scratch.
  */
 #ifndef SLURMOUNT_STAGE_H
 #define SLURMOUNT_STAGE_H
@@ -25,12 +31,10 @@ struct stage_file {
 
 struct stage_input;
 
-struct stage_request {
-	const char *uuid;
+struct stage_job {
 	const char *source;     /* local folder with the inputs */
-	const char *scratch;    /* absolute, on the cluster */
-	const char *workdir;    /* absolute, below scratch: becomes the job's directory */
-	const char *records;    /* absolute: made where it is missing */
+	const char *workdir;    /* absolute, right below scratch: becomes the job's directory */
+	const char *project_dir; /* absolute, right below project: a copy of it; NULL for none */
 	const char *script;     /* becomes .slurmount/script.sbatch */
 	size_t script_len;
 	const char *record;     /* becomes .slurmount/record; NULL for none */
@@ -41,13 +45,29 @@ struct stage_request {
 	size_t file_count;
 	const struct stage_input *inputs; /* that are on the cluster already: stageinput.h */
 	size_t input_count;
+	/* Results. */
+	int result;         /* see stage_run() */
+	struct strbuf *why; /* the caller's, to be added to */
 };
 
-/* Sends and verifies; blocks as long as bytes move, at most 60 s in one silence.  0; or remote.h's
- * errors (repeat later); -EPROTO (no answer: repeat); -ENOSPC, -EDQUOT, -EACCES, -EROFS, -EIO with
- * the cluster's own words in `why`; -ENODATA: an input cannot be had there, with a sentence; -ENOENT:
- * an input vanished here.  On success `why` has what is to be noted, if anything. */
-int stage_run(const struct cluster *cluster, const struct stage_request *request,
-	struct strbuf *why);
+struct filesums;
+
+struct stage_place {
+	const char *scratch; /* absolute, on the cluster */
+	const char *project; /* likewise; NULL for none */
+	const char *records; /* likewise: made where it is missing */
+	uint64_t keep;       /* bytes that may be kept by content there; 0: nothing is */
+	unsigned streams;    /* channels for large files */
+	struct filesums *sums;
+};
+
+/* Sends and verifies; blocks as long as bytes move, at most 60 s in one silence.  Each job's result:
+ * 0; or remote.h's errors (repeat later); -EPROTO (no answer: repeat); -ENOSPC, -EDQUOT, -EACCES,
+ * -EROFS, -EIO with the cluster's own words in `why`; -ENODATA: an input cannot be had there, with a
+ * sentence; -ENOENT: an input vanished here; -EINPROGRESS where not `alone`: it has so much to send
+ * that others should not wait for it, and nothing was done.  With 0 `why` has what is to be noted, if
+ * anything. */
+void stage_run(const struct cluster *cluster, const struct stage_place *place,
+	struct stage_job *const *jobs, size_t count, bool alone);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "filesum.h"
 #include "jobfile.h"
 #include "jobstate.h"
 #include "log.h"
@@ -309,6 +310,7 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	e->installation = config->installation;
 	e->cluster = (struct cluster){.remote = config->remote, .setup = config->profile->setup,
 		.clock = config->clock};
+	e->sums = filesums_new();
 	e->last = &e->first;
 	e->interval_ms = (int64_t)config->profile->sync_interval * 1000;
 	e->connection.since_ns = clock_real_ns(e->clock);
@@ -356,13 +358,14 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	chain_load(e);
 	finish_cancels(e);
 	e->stage_lane = lane_new("stage", 2);
+	e->upload_lane = lane_new("upload", 1);
 	e->submit_lane = lane_new("submit", 2);
 	e->query_lane = lane_new("query", 1);
 	e->limits_lane = lane_new("limits", 1);
 	e->ask_lane = lane_new("ask", 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (e->stage_lane && e->submit_lane && e->query_lane && e->limits_lane && e->ask_lane)
+	if (e->stage_lane && e->upload_lane && e->submit_lane && e->query_lane && e->limits_lane && e->ask_lane)
 		e->running = pthread_create(&e->thread, NULL, engine_thread, e) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e->running)
@@ -378,6 +381,7 @@ void engine_stop(struct engine *e)
 	remote_abort(e->cluster.remote);
 	/* The lanes first: what they report must still find the thread; which may still post to them. */
 	lane_end(e->stage_lane);
+	lane_end(e->upload_lane);
 	lane_end(e->submit_lane);
 	lane_end(e->query_lane);
 	lane_end(e->limits_lane);
@@ -395,6 +399,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	lane_free(e->stage_lane);
+	lane_free(e->upload_lane);
 	lane_free(e->submit_lane);
 	lane_free(e->query_lane);
 	lane_free(e->limits_lane);
@@ -410,6 +415,8 @@ void engine_free(struct engine *e)
 	found_free(e->finder);
 	record_free(e->recorder);
 	free(e->user);
+	staging_free(e->staging);
+	filesums_free(e->sums);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);
 	free(e);

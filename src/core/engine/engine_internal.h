@@ -79,6 +79,7 @@ struct engine {
 	bool ending;               /* lock */
 
 	struct lane *stage_lane;
+	struct lane *upload_lane;  /* jobs that have much to send, which others do not wait for */
 	struct lane *submit_lane;
 	struct lane *query_lane;
 	struct lane *limits_lane;  /* sacctmgr may hang for long */
@@ -103,6 +104,8 @@ struct engine {
 
 	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
+	struct staging *staging;   /* staging.c's own: the jobs for the next command; or NULL */
+	struct filesums *sums;     /* any thread */
 	bool limits_busy;          /* the cluster is being asked for its limits */
 	bool limits_again;         /* ... and is to be asked once more */
 	int64_t limits_ms;         /* no sooner than this */
@@ -171,6 +174,11 @@ bool sbatch_take(struct engine *e, struct track *track);
 void sbatch_send(struct engine *e);
 /* NULL is fine. */
 void sbatch_free(struct sbatch *sbatch);
+/* staging.c: a job's files to the cluster.  Prepares one for the command that staging_send() begins. */
+void staging_add(struct engine *e, struct track *track);
+void staging_send(struct engine *e);
+/* NULL is fine. */
+void staging_free(struct staging *staging);
 /* intake.c: a draft becomes a job. */
 void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* Of a struct submission, which it takes over: answers it now, or once its writers are gone. */

@@ -1,5 +1,6 @@
 #include "profile.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #define PROBLEMS_MAX 50
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-enum kind { HOST, USER, LOCAL_PATH, CLUSTER_PATH, LINE, WHOLE, NUMBER };
+enum kind { HOST, USER, LOCAL_PATH, CLUSTER_PATH, LINE, WHOLE, NUMBER, SIZE };
 
 struct key {
 	const char *section, *name;
@@ -41,6 +42,7 @@ static const struct key keys[] = {
 	{"sync", "max_interval", WHOLE, offsetof(struct profile, sync_max_interval), 1, 86400},
 	{"staging", "settle", NUMBER, offsetof(struct profile, settle), 0, 86400},
 	{"staging", "settle_unnamed", NUMBER, offsetof(struct profile, settle_unnamed), 0, 86400},
+	{"staging", "keep", SIZE, offsetof(struct profile, keep), 0, 0},
 	{"staging", "streams", WHOLE, offsetof(struct profile, streams), 1, 16},
 };
 
@@ -59,6 +61,7 @@ struct profile *profile_new(void)
 	p->settle = 2;
 	p->settle_unnamed = 10;
 	p->streams = 4;
+	p->keep = UINT64_C(20) << 30;
 	return p;
 }
 
@@ -98,6 +101,24 @@ static int set_number(const struct key *key, void *field, const char *value, str
 		*(int *)field = (int)number;
 	else
 		*(double *)field = number;
+	return 0;
+}
+
+/* Bytes: 500M, 20G, 1T, or 0. */
+static int set_size(void *field, const char *value, struct strbuf *why)
+{
+	static const char units[] = "KMGT";
+	char *end = NULL;
+	unsigned long long number = isdigit((unsigned char)*value) ? strtoull(value, &end, 10) : 0;
+	const char *unit = end && *end ? strchr(units, *end) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+	if (!end || strlen(value) > 8 || (unit ? end[1] != '\0' : *end || number)) {
+		slurm_value_quote(why, value);
+		strbuf_adds(why, " is no size; allowed: a whole number with K, M, G or T, or 0");
+		return -EINVAL;
+	}
+	*(uint64_t *)field = (uint64_t)number << shift;
 	return 0;
 }
 
@@ -148,6 +169,8 @@ static int set_key(struct profile *p, const struct key *key, const char *value,
 		strbuf_adds(why, "a tab or control character in the value; write blanks");
 		return -EINVAL;
 	}
+	if (key->kind == SIZE)
+		return set_size(field, value, why);
 	return key->kind >= WHOLE ? set_number(key, field, value, why) :
 		set_text(key, field, value, why);
 }

@@ -2,6 +2,8 @@
 #ifndef SLURMOUNT_PROFILE_H
 #define SLURMOUNT_PROFILE_H
 
+#include <stdint.h>
+
 #include "jobspec.h"
 #include "strbuf.h"
 
@@ -26,6 +28,7 @@ struct profile {
 	double settle;
 	double settle_unnamed;
 	int streams;
+	uint64_t keep; /* bytes of inputs that stay on the cluster by their content; 0: none */
 	struct jobspec_pairs seen; /* what the file said, to find what it says twice */
 };
 

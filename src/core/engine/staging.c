@@ -1,0 +1,344 @@
+/* A job's files to the cluster: several jobs by one command, or one that has much to send alone. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_internal.h"
+#include "err.h"
+#include "jobrecord.h"
+#include "profile.h"
+#include "script.h"
+#include "sealed.h"
+#include "stage.h"
+#include "tasks.h"
+
+#define BATCH 128
+
+/* One job. */
+struct item {
+	uint64_t serial;
+	struct stage_job job;
+	char *source, *workdir, *project, *script, *record, *config;
+	char **folders;
+	struct stage_file *files;
+	struct chain_gifts gifts;
+	struct strbuf why;
+};
+
+/* One command; a lane's own while it works. */
+struct staging {
+	struct engine *engine;
+	struct item *items[BATCH];
+	size_t count;
+	bool alone; /* one job, that may take its time */
+	char *scratch, *project, *records;
+};
+
+static void item_free(struct item *item)
+{
+	for (char **f = item->folders; f && *f; f++)
+		free(*f);
+	free(item->folders);
+	sealed_files_free(item->files, item->job.file_count);
+	chain_gifts_release(&item->gifts);
+	free(item->source);
+	free(item->workdir);
+	free(item->project);
+	free(item->script);
+	free(item->record);
+	free(item->config);
+	strbuf_release(&item->why);
+	free(item);
+}
+
+void staging_free(struct staging *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		item_free(s->items[i]);
+	free(s->scratch);
+	free(s->project);
+	free(s->records);
+	free(s);
+}
+
+/* ---- its end ---- */
+
+/* ", with NAME NAME of its template", for the log. */
+static char *name_files(const struct item *item)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	for (size_t i = 0; i < item->job.file_count; i++)
+		strbuf_addf(&text, "%s %s", i ? "" : ", with", item->files[i].name);
+	if (text.len)
+		strbuf_adds(&text, " of its template");
+	return strbuf_steal(&text);
+}
+
+static void note_staged(struct engine *e, struct track *track, const struct job *job,
+	const struct item *item)
+{
+	struct job *now = job_copy(job);
+	AUTO_FREE char *files = name_files(item);
+
+	now->staged = true;
+	pipeline_set_state(now, "SUBMITTING", "");
+	job_set(&now->error, "");
+	if (engine_commit(e, now, "its files are on the cluster, verified%s%s%s", files,
+		item->why.len ? "; note: " : "", item->why.data) < 0)
+		return;
+	track->step = STEP_SUBMIT;
+	track->failures = 0;
+	track->due_ms = 0;
+}
+
+static void staged(struct engine *e, struct item *item)
+{
+	struct track *track = engine_track(e, item->serial);
+	AUTO_JOB struct job *job = model_latest(e->model, item->serial);
+	int r = item->job.result;
+
+	if (track) {
+		track->busy = false;
+		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
+	}
+	if (!track || !job) {
+		/* It was removed meanwhile. */
+	} else if (job->cancel_asked) {
+		pipeline_cancelled(e, item->serial);
+	} else if (r == 0) {
+		note_staged(e, track, job, item);
+	} else if (r == -ENOTCONN || r == -ECANCELED || r == -EAGAIN) {
+		track->due_ms = clock_in(e->clock, 1000);
+	} else if (r == -ENODATA) {
+		strbuf_adds(&item->why, ".\nMend that, or config.ini here, then write resubmit to ctl.\n");
+		pipeline_reject(e, item->serial, item->why.data);
+	} else {
+		AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.",
+			item->workdir, strerror(-r));
+		pipeline_try_later(e, item->serial, "STAGING", what, item->why.data);
+	}
+}
+
+static void all_staged(struct engine *e, void *arg)
+{
+	struct staging *s = arg;
+
+	for (size_t i = 0; i < s->count; i++)
+		staged(e, s->items[i]);
+	staging_free(s);
+}
+
+/* ---- in a lane ---- */
+
+static struct staging *new_staging(struct engine *e, const struct staging *like)
+{
+	struct staging *s = xcalloc(1, sizeof(*s));
+
+	s->engine = e;
+	s->scratch = xstrdup(like ? like->scratch : e->scratch);
+	s->project = xstrdup(like ? like->project : e->project);
+	s->records = xstrdup(like ? like->records : e->records);
+	return s;
+}
+
+static void run_staging(void *arg);
+
+/* Those that have much to send go on in a lane of their own. */
+static void send_alone(struct staging *s)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->items[i]->job.result != -EINPROGRESS) {
+			s->items[left++] = s->items[i];
+			continue;
+		}
+		struct staging *one = new_staging(s->engine, s);
+		one->alone = true;
+		one->items[one->count++] = s->items[i];
+		lane_post(s->engine->upload_lane, run_staging, one);
+	}
+	s->count = left;
+}
+
+static void run_staging(void *arg)
+{
+	struct staging *s = arg;
+	const struct profile *profile = s->engine->profile;
+	struct stage_place place = {.scratch = s->scratch, .project = s->project,
+		.records = s->records, .keep = profile->keep, .streams = (unsigned)profile->streams,
+		.sums = s->engine->sums};
+	struct stage_job *jobs[BATCH];
+
+	for (size_t i = 0; i < s->count; i++) {
+		jobs[i] = &s->items[i]->job;
+		jobs[i]->why = &s->items[i]->why;
+	}
+	stage_run(&s->engine->cluster, &place, jobs, s->count, s->alone);
+	send_alone(s);
+	engine_post(s->engine, all_staged, s);
+}
+
+/* ---- its beginning ---- */
+
+/* The folders that Slurm will not make for output files (a missing one fails the job silently). */
+static char **output_folders(const struct jobspec *spec)
+{
+	static const char *const keys[] = {"output", "error"};
+	char **folders = xcalloc(3, sizeof(*folders));
+	size_t count = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *path = jobspec_slurm(spec, keys[i]);
+		const char *slash = path && *path != '/' ? strrchr(path, '/') : NULL;
+
+		if (slash && !strstr(path, "..") && !memchr(path, '%', (size_t)(slash - path)))
+			folders[count++] = xstrndup(path, (size_t)(slash - path));
+	}
+	return folders;
+}
+
+/* Where the job runs: its name for people, its uuid to be unique, the attempt to be fresh. */
+static char *new_workdir(struct engine *e, const struct job *job)
+{
+	if (job->attempt > 1)
+		return xasprintf("%s/%s-%u-%.8s", e->scratch, job->name, job->attempt, job->uuid);
+	return xasprintf("%s/%s-%.8s", e->scratch, job->name, job->uuid);
+}
+
+/* Renders the batch script into `now`'s store and `ret`. */
+static int render(struct engine *e, struct job *now, const struct sealed_request *request,
+	const struct chain_gifts *gifts, struct strbuf *ret, struct strbuf *why)
+{
+	struct script_place place = {.parents = gifts->parents, .parent_count = gifts->parent_count,
+		.uuid = now->uuid, .name = now->name, .workdir = now->workdir,
+		.records = now->records, .template = request->template};
+
+	int r = script_render(request->spec, &place, request->body_line, ret, why);
+	if (r == 0)
+		r = script_verify(request->spec, &place, ret->data, ret->len, why);
+	if (r == 0)
+		r = store_set_text(e->store, now, STORE_SCRIPT, ret->data, ret->len);
+	return r < 0 ? r : watch_set_tasks(e, now, tasks_of_script(ret->data, e->user));
+}
+
+/* What lets the job be found again, beside it. */
+static void add_record(struct engine *e, const struct job *job, struct item *item)
+{
+	struct strbuf record = STRBUF_INIT;
+	struct strbuf config = STRBUF_INIT;
+
+	if (!e->installation)
+		return;
+	jobrecord_write(job, e->installation, &record);
+	item->job.record = item->record = strbuf_steal(&record);
+	if (store_text(e->store, job, STORE_CONFIG, &config) == 0 && config.len) {
+		item->job.config_len = config.len;
+		item->job.config = item->config = strbuf_steal(&config);
+	}
+	strbuf_release(&config);
+}
+
+/* What is wrong with the request is told; all else is this machine's disk. */
+static void cannot_begin(struct engine *e, uint64_t serial, int error, const char *why)
+{
+	AUTO_FREE char *what = xasprintf("The batch script cannot be kept in the database: %s.",
+		strerror(-error));
+
+	if (*why)
+		pipeline_reject(e, serial, why);
+	else
+		pipeline_try_later(e, serial, "STAGING", what, "");
+}
+
+/* Takes over what it needs of `request` and `gifts`. */
+static struct item *make_item(const struct job *now, struct sealed_request *request,
+	struct chain_gifts *gifts, struct strbuf *script, char *source)
+{
+	struct item *item = xcalloc(1, sizeof(*item));
+
+	*item = (struct item){.serial = now->serial, .why = STRBUF_INIT, .source = source,
+		.workdir = xstrdup(now->workdir),
+		.project = *now->project_dir ? xstrdup(now->project_dir) : NULL,
+		.folders = output_folders(request->spec), .files = STEAL(request->files),
+		.gifts = *gifts};
+	item->job = (struct stage_job){.source = item->source, .workdir = item->workdir,
+		.project_dir = item->project, .script_len = script->len,
+		.folders = (const char *const *)item->folders, .files = item->files,
+		.file_count = request->file_count, .inputs = item->gifts.inputs,
+		.input_count = item->gifts.input_count};
+	item->job.script = item->script = strbuf_steal(script);
+	request->file_count = 0;
+	*gifts = (struct chain_gifts){0};
+	return item;
+}
+
+static struct item *prepare(struct engine *e, struct track *track)
+{
+	struct job *now = engine_edit(e, track->serial);
+	struct sealed_request request = {0};
+	struct chain_gifts gifts = {0};
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+	struct item *item = NULL;
+
+	if (!now)
+		return NULL;
+	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
+	AUTO_FREE char *workdir = new_workdir(e, now);
+	AUTO_FREE char *project = e->project ? xasprintf("%s%s", e->project, strrchr(workdir, '/')) :
+		NULL;
+	job_set(&now->workdir, workdir);
+	job_set(&now->project_dir, project);
+	job_set(&now->records, e->records);
+	int r = sealed_read(source, e->profile, &request, &why);
+	if (r == 0)
+		r = chain_place(e, now->serial, request.spec, &gifts, &why);
+	if (r == 0)
+		r = render(e, now, &request, &gifts, &script, &why);
+	if (r == 0) {
+		item = make_item(now, &request, &gifts, &script, STEAL(source));
+		add_record(e, now, item);
+	}
+	sealed_request_release(&request);
+	chain_gifts_release(&gifts);
+	if (!item) {
+		uint64_t serial = now->serial;
+
+		job_unref(now);
+		cannot_begin(e, serial, r, why.data);
+		return NULL;
+	}
+	if (engine_commit(e, now, NULL) == 0)
+		return item;
+	engine_pause(e, track);
+	item_free(item);
+	return NULL;
+}
+
+void staging_add(struct engine *e, struct track *track)
+{
+	/* What failed together may be the fault of one. */
+	bool single = track->failures > 0;
+	struct item *item = prepare(e, track);
+
+	if (!item)
+		return;
+	if (single || (e->staging && e->staging->count == BATCH))
+		staging_send(e);
+	if (!e->staging)
+		e->staging = new_staging(e, NULL);
+	e->staging->items[e->staging->count++] = item;
+	track->busy = true;
+	if (single)
+		staging_send(e);
+}
+
+void staging_send(struct engine *e)
+{
+	if (e->staging)
+		lane_post(e->stage_lane, run_staging, STEAL(e->staging));
+}
