@@ -18,7 +18,7 @@ _slurmount() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word words=0
     local options='-c --config= -o --check --login -f --foreground -d --debug -h --help -V --version'
     local keys='host= user= port= identity= known_hosts= jump= scratch= project= setup= submit_rate='
-    keys+=' work_timeout= interval= max_interval= settle= settle_unnamed= streams= partition= account= qos='
+    keys+=' work_timeout= interval= max_interval= settle= settle_unnamed= keep= streams= partition= account= qos='
     COMPREPLY=()
     case $prev in
     -c | --config | =)

@@ -413,9 +413,6 @@ int main(int argc, char **argv)
 		complain(why.data);
 		status = 2;
 	} else {
-		if (setup.profile->project)
-			complain("project: results are copied there after a job's end; inputs are not "
-				"put there first yet");
 		status = cli.mode == CLI_CHECK ? check_run(&setup) : mount_it(&cli, &setup);
 	}
 	setup_finish(&setup);

@@ -26,13 +26,14 @@ static void reads_all_keys(void **state)
 	assert_int_equal(p->submit_rate, 20);
 	assert_int_equal(p->work_timeout, 10);
 	assert_int_equal(p->streams, 4);
+	assert_true(p->keep == UINT64_C(20) << 30);
 	setenv("HOME", "/home/me", 1);
 	parse(p, "[cluster]\nhost = login.example.org\nuser = me\nport = 2222\nidentity = ~/.ssh/k\n"
 		 "known_hosts = /etc/kh\njump = gate\nscratch = $SCRATCH/s\nproject = ~/p\n"
 		 "setup = source /etc/profile; module load slurm\nsubmit_rate = 0\nwork_timeout = 25\n"
 		 "[defaults]\ntime = 1:00:00\n[modules]\nload = gcc\n[environment]\nA = b\n"
 		 "[sync]\ninterval = 5\nmax_interval = 60\n"
-		 "[staging]\nsettle = 0.5\nsettle_unnamed = 3\nstreams = 8\n", "");
+		 "[staging]\nsettle = 0.5\nsettle_unnamed = 3\nstreams = 6\nkeep = 1500M\n", "");
 	assert_string_equal(p->host, "login.example.org");
 	assert_int_equal(p->port, 2222);
 	assert_string_equal(p->identity, "/home/me/.ssh/k");
@@ -47,7 +48,8 @@ static void reads_all_keys(void **state)
 	assert_string_equal(p->defaults->environment.items[0].key, "A");
 	assert_true(p->sync_interval == 5 && p->sync_max_interval == 60);
 	assert_true(p->settle == 0.5 && p->settle_unnamed == 3);
-	assert_int_equal(p->streams, 8);
+	assert_int_equal(p->streams, 6);
+	assert_true(p->keep == UINT64_C(1500) << 20);
 	profile_free(p);
 }
 
@@ -78,6 +80,12 @@ static void takes_options(void **state)
 	assert_int_equal(p->port, 2222);
 	assert_int_equal(profile_set(p, "port", "0", NULL), -EINVAL);
 	assert_int_equal(profile_set(p, "streams", "2.5", NULL), -EINVAL);
+	assert_int_equal(profile_set(p, "keep", "2.5G", NULL), -EINVAL);
+	assert_int_equal(profile_set(p, "keep", "20", NULL), -EINVAL);
+	assert_int_equal(profile_set(p, "keep", "20GB", NULL), -EINVAL);
+	assert_int_equal(profile_set(p, "keep", "-1G", NULL), -EINVAL);
+	assert_int_equal(profile_set(p, "keep", "0", NULL), 0);
+	assert_true(p->keep == 0);
 	assert_int_equal(profile_set(p, "settle", "nan", NULL), -EINVAL);
 	assert_int_equal(profile_set(p, "host", "-oProxyCommand=x", NULL), -EINVAL);
 	assert_int_equal(profile_set(p, "scratch", "relative", NULL), -EINVAL);

@@ -43,7 +43,7 @@ static const struct key keys[] = {
 	{"staging", "settle", NUMBER, offsetof(struct profile, settle), 0, 86400},
 	{"staging", "settle_unnamed", NUMBER, offsetof(struct profile, settle_unnamed), 0, 86400},
 	{"staging", "keep", SIZE, offsetof(struct profile, keep), 0, 0},
-	{"staging", "streams", WHOLE, offsetof(struct profile, streams), 1, 16},
+	{"staging", "streams", WHOLE, offsetof(struct profile, streams), 1, 6},
 };
 
 static const char *const sections[] = {"cluster", "defaults", "modules", "environment", "sync",
