@@ -73,6 +73,11 @@ static void names_every_problem(void **state)
 		"config.ini:5: ntasks: \"0\" does not fit; allowed: a positive whole number\n"
 		"config.ini:6: chdir: it is not for [slurm] to set; the job always runs in its own "
 		"directory (work/); list what it needs in [job] files or [inputs]\n");
+	refused("[job]\nfiles = a \"b c\n[slurm]\nexclusive = maybe\ntime = 1:00\n",
+		"config.ini:2: files: \"a \"b c\" has a quote that is not closed\n"
+		"config.ini:4: exclusive: \"maybe\" is not one of the words allowed: user mcs topo, or yes or "
+		"no alone\n"
+		"config.ini:5: time: 1:00 is 1 minutes and 0 seconds to Slurm; write 00:01:00 or 01:00:00\n");
 	refused("[slrum]\ntime = 1\n", "config.ini:1: [slrum]: there is no such section; did you mean "
 		"[slurm]?\n");
 	refused("[job]\ncommand = x\nscript = y\n", "config.ini:3: script: [job] already names a "

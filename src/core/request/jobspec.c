@@ -148,6 +148,15 @@ static char *next_word(const char **at)
 	return len || quoted ? xstrndup(from, len) : NULL;
 }
 
+static size_t count_of(const char *text, char wanted)
+{
+	size_t count = 0;
+
+	while ((text = strchr(text, wanted)) && *text++)
+		count++;
+	return count;
+}
+
 static int set_files(struct jobspec *spec, const char *key, const char *value, struct strbuf *why)
 {
 	size_t count = 0;
@@ -156,6 +165,8 @@ static int set_files(struct jobspec *spec, const char *key, const char *value, s
 	(void)key;
 	if (spec->files)
 		return refuse(why, value, " comes after other files; name all of them in one line");
+	if (count_of(value, '"') % 2)
+		return refuse(why, value, " has a quote that is not closed");
 	while ((word = next_word(&value))) {
 		char *given AUTO_FREE __attribute__((unused)) = word;
 		char *path = jobspec_clean_path(word);
@@ -422,8 +433,11 @@ static int set_slurm(struct jobspec *spec, const char *key, const char *value, i
 		return 0;
 	}
 	char *clean AUTO_FREE = NULL;
-	if (on < 0 && slurm_value_check(row->type, row->choices, value, false, &clean, why) < 0)
+	if (on < 0 && slurm_value_check(row->type, row->choices, value, false, &clean, why) < 0) {
+		if (row->arg == SLURM_ARG_OPTIONAL && row->type == SLURM_CHOICE)
+			strbuf_adds(why, ", or yes or no alone");
 		return -EINVAL;
+	}
 	jobspec_pairs_add(&spec->slurm, key, clean ? clean : "", line);
 	return 0;
 }

@@ -75,8 +75,10 @@ int slurm_check_time(const char *text, bool as_sbatch, struct strbuf *ret, struc
 		return -EINVAL;
 	}
 	if (!as_sbatch && s > 0 && colon && !strchr(colon + 1, ':') && !strchr(text, '-')) {
-		strbuf_addf(why, "%s is %d minutes and %d seconds to Slurm; write 00:%s or %s:00", text,
-			atoi(text), atoi(colon + 1), text, text);
+		int first = atoi(text), second = atoi(colon + 1);
+
+		strbuf_addf(why, "%s is %d minutes and %d seconds to Slurm; write 00:%02d:%02d or %02d:%02d:00",
+			text, first, second, first, second, first, second);
 		return -EINVAL;
 	}
 	if (s < 0)
