@@ -183,7 +183,7 @@ static void loose_scripts_are_a_job_each(void **state)
 	(void)state;
 	put("b.sh", SCRIPT);
 	put("c.sh", SCRIPT);
-	expect_next("b.sh", "2 batch scripts, each a job of its own; the next is b.sh:\nnothing: ");
+	expect_next("b.sh", "2 batch scripts, each a job of its own:\nb.sh: nothing: ");
 	put("a.sh", "#!/bin/sh\n#SBATCH -t ten\n");
 	expect_next("b.sh", "\na.sh: line 2: ");
 	put("b.sh", "#!/bin/sh\n#SBATCH -t ten\n");

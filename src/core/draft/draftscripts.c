@@ -32,7 +32,7 @@ static bool are_all_scripts(const struct draftcheck_request *request, const stru
 		walk->files == walk->scripts && !walk->transfers.len;
 }
 
-/* What is said of one that is not the chosen one, a line each, with its name. */
+/* What is said of one, a line each, with its name. */
 static void add_problems(struct strbuf *out, const char *name, const struct draftcheck *check)
 {
 	size_t len = strlen(name);
@@ -87,11 +87,11 @@ static void run_each(const struct draftcheck_request *request, const char **name
 	ret->others = true;
 	ret->questions = questions;
 	ret->answer_ns = answer_ns;
-	struct strbuf own AUTO_STRBUF = ret->problems;
-	ret->problems = STRBUF_INIT;
-	strbuf_addf(&ret->problems, "%zu batch scripts, each a job of its own; the next is ", count);
-	strbuf_add_escaped(&ret->problems, chosen, strlen(chosen));
-	strbuf_addf(&ret->problems, ":\n%s%s", own.data, others.len ? others.data : "");
+	struct strbuf own AUTO_STRBUF = STRBUF_INIT;
+	add_problems(&own, chosen, ret);
+	strbuf_reset(&ret->problems);
+	strbuf_addf(&ret->problems, "%zu batch scripts, each a job of its own:\n%s%s", count, own.data,
+		others.len ? others.data : "");
 }
 
 void draftcheck_each(const struct draftcheck_request *request, struct draftcheck *ret)
