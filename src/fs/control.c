@@ -262,8 +262,7 @@ static int connect_to(const char *path)
 int control_login(const char *mountpoint)
 {
 	static const char prefix[] = "slurmount:";
-	AUTO_FREE char *where = realpath(mountpoint, NULL);
-	AUTO_FREE char *source = where ? state_mounted(where) : NULL;
+	AUTO_FREE char *source = state_source(mountpoint);
 
 	if (!source || strncmp(source, prefix, strlen(prefix))) {
 		fprintf(stderr, "slurmount: no slurmount is mounted at %s\n", mountpoint);

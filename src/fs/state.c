@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "childproc.h"
@@ -17,6 +21,7 @@
 #include "err.h"
 
 #define ENDING_MS 6000
+#define ANSWER_MS 5000
 
 char *state_path(const char *label)
 {
@@ -134,28 +139,6 @@ static void take_away(const char *path)
 		child_run(argv, clock_in(&clock_system, 5000), &output);
 }
 
-char *state_mountpoint(const char *given, struct strbuf *why)
-{
-	struct statfs fs;
-	struct stat st;
-
-	/* stat() may be answered from what the kernel kept of a dead mount, statfs() never is. */
-	for (int i = 0; statfs(given, &fs) && errno == ENOTCONN && i < 8; i++) {
-		AUTO_FREE char *path = resolve_parent(given);
-
-		if (path)
-			take_away(path);
-	}
-	char *path = realpath(given, NULL);
-	if (!path || stat(path, &st) || !S_ISDIR(st.st_mode)) {
-		strbuf_addf(why, "%s: %s", given, strerror(path ? ENOTDIR : errno));
-		free(STEAL(path));
-	}
-	return path;
-}
-
-/* ---- the lock ---- */
-
 /* Who holds it: "PID MOUNTPOINT". */
 static void read_holder(int fd, char *pid, size_t pid_size, char *where, size_t where_size)
 {
@@ -174,6 +157,98 @@ static void read_holder(int fd, char *pid, size_t pid_size, char *where, size_t 
 	snprintf(pid, pid_size, "%.31s", text);
 	snprintf(where, where_size, "%s", blank + 1);
 }
+
+/* statfs() by a child, since that of a mount whose process was stopped never comes back: 0, the
+ * error, or -ETIMEDOUT. */
+static int look_at(const char *path)
+{
+	struct statfs fs;
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return -errno;
+	if (!child)
+		_exit(statfs(path, &fs) ? errno : 0);
+	int fd AUTO_CLOSE = pidfd_open(child, 0);
+	struct pollfd ended = {.fd = fd, .events = POLLIN};
+	if (fd >= 0 && poll(&ended, 1, ANSWER_MS) != 1) {
+		/* It may not die before it is answered; whoever inherits it takes it away. */
+		kill(child, SIGKILL);
+		return -ETIMEDOUT;
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+static bool is_stopped(const char *pid)
+{
+	AUTO_FREE char *path = xasprintf("/proc/%s/stat", pid);
+	FILE *file AUTO_FCLOSE = fopen(path, "re");
+	char state = 0;
+
+	return file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1 && state == 'T';
+}
+
+/* What is mounted there has not answered. */
+static void say_silent(const char *given, struct strbuf *why)
+{
+	AUTO_FREE char *where = resolve_parent(given);
+	AUTO_FREE char *source = where ? state_mounted(where) : NULL;
+	AUTO_FREE char *state = source ? state_path(source + strcspn(source, ":") + 1) : NULL;
+	AUTO_FREE char *name = xasprintf("%s/lock", state ? state : "");
+	int fd AUTO_CLOSE = state ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	char pid[32] = "", at[PATH_MAX];
+
+	if (fd >= 0)
+		read_holder(fd, pid, sizeof(pid), at, sizeof(at));
+	strbuf_addf(why, "%s: what is mounted there does not answer", given);
+	if (*pid && !strcmp(at, where) && is_stopped(pid))
+		strbuf_addf(why, ", since process %s is stopped; let it go on with: kill -CONT %s", pid,
+			pid);
+	else
+		strbuf_addf(why, "; take it away with: fusermount3 -uz %s", given);
+}
+
+char *state_mountpoint(const char *given, struct strbuf *why)
+{
+	struct stat st;
+	int r;
+
+	/* stat() may be answered from what the kernel kept of a dead mount, statfs() never is. */
+	for (int i = 0; (r = look_at(given)) == -ENOTCONN && i < 8; i++) {
+		AUTO_FREE char *path = resolve_parent(given);
+
+		if (path)
+			take_away(path);
+	}
+	if (r == -ETIMEDOUT) {
+		say_silent(given, why);
+		return NULL;
+	}
+	char *path = realpath(given, NULL);
+	if (!path || stat(path, &st) || !S_ISDIR(st.st_mode)) {
+		strbuf_addf(why, "%s: %s", given, strerror(path ? ENOTDIR : errno));
+		free(STEAL(path));
+	}
+	return path;
+}
+
+char *state_source(const char *given)
+{
+	AUTO_FREE char *where = resolve_parent(given);
+	char *source = where ? state_mounted(where) : NULL;
+
+	if (source)
+		return source;
+	/* A link to it, or a path such as "." */
+	AUTO_FREE char *real = realpath(given, NULL);
+	return real ? state_mounted(real) : NULL;
+}
+
+/* ---- the lock ---- */
 
 /* Whether the holder's mount still stands; one without may be ending, or just beginning. */
 static bool stands(int fd, struct strbuf *holder)

@@ -18,8 +18,10 @@ int state_set_aside(const char *database, const char *damage, struct strbuf *not
 
 /* The source ("slurmount:LABEL") of the slurmount at `mountpoint`, the caller's to free, or NULL. */
 char *state_mounted(const char *mountpoint);
+/* The same of a path as a user gives it, without touching what is mounted there. */
+char *state_source(const char *given);
 /* The mount point as an absolute path without links, the caller's to free; a dead mount left there
- * is taken away. */
+ * is taken away.  One that does not answer is refused after some seconds, named. */
 char *state_mountpoint(const char *given, struct strbuf *why);
 
 #endif
