@@ -115,6 +115,25 @@ static void refuse(struct drafts *drafts, uint64_t serial, const struct strbuf *
 		log_warning("%s: its refused config.ini cannot be kept", name ? name : DRAFT_LOOSE_NAME);
 }
 
+/* The draft is that of the file now: it may have been moved while it was open. */
+static void count_unflushed(struct drafts *drafts, struct draft_handle *handle, bool dirty)
+{
+	WITH_LOCK(&drafts->lock);
+	struct draft *draft = draft_find(drafts, handle->node->serial);
+
+	if (atomic_exchange(&handle->dirty, dirty) == dirty)
+		return;
+	if (dirty) {
+		handle->node->unflushed++;
+		if (draft)
+			draft->unflushed++;
+	} else if (handle->node->unflushed) {
+		handle->node->unflushed--;
+		if (draft && draft->unflushed)
+			draft->unflushed--;
+	}
+}
+
 int drafts_flush(struct drafts *drafts, struct draft_handle *handle)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
@@ -123,13 +142,7 @@ int drafts_flush(struct drafts *drafts, struct draft_handle *handle)
 
 	if (!handle->writes)
 		return 0;
-	if (atomic_exchange(&handle->dirty, false)) {
-		WITH_LOCK(&drafts->lock);
-		struct draft *draft = draft_find(drafts, handle->serial);
-
-		if (draft && draft->unflushed)
-			draft->unflushed--;
-	}
+	count_unflushed(drafts, handle, false);
 	if (!handle->config || !handle->wrote)
 		return 0;
 	int fd AUTO_CLOSE = spool_reopen(handle->node, O_RDONLY);
@@ -148,11 +161,6 @@ int drafts_flush(struct drafts *drafts, struct draft_handle *handle)
 void drafts_wrote(struct drafts *drafts, struct draft_handle *handle)
 {
 	handle->wrote = true;
-	if (atomic_exchange(&handle->dirty, true))
-		return;
-	WITH_LOCK(&drafts->lock);
-	struct draft *draft = draft_find(drafts, handle->serial);
-
-	if (draft)
-		draft->unflushed++;
+	if (!handle->dirty)
+		count_unflushed(drafts, handle, true);
 }

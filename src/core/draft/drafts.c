@@ -268,6 +268,24 @@ void drafts_rescan(struct drafts *drafts)
 	draft_tell_stale(drafts);
 }
 
+/* Whoever has it open for writing goes with it: its new draft must not be submitted before. */
+static void give_node(struct drafts *drafts, struct spool_node *node, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	struct draft *from = draft_find(drafts, node->serial);
+	struct draft *to = draft_find(drafts, serial);
+
+	if (from) {
+		from->writers -= node->counted;
+		from->unflushed -= node->unflushed;
+	}
+	if (to) {
+		to->writers += node->counted;
+		to->unflushed += node->unflushed;
+	}
+	node->serial = serial;
+}
+
 static void reown_node(void *arg, struct spool_node *node)
 {
 	struct drafts *drafts = arg;
@@ -278,14 +296,14 @@ static void reown_node(void *arg, struct spool_node *node)
 		return;
 	char *slash = strchr(path, '/');
 	if (!slash && !node->directory) {
-		node->serial = drafts_loose(drafts);
+		give_node(drafts, node, drafts_loose(drafts));
 		return;
 	}
 	if (slash)
 		*slash = 0;
 	if (spool_find(drafts->spool, spool_root(drafts->spool), path, 0, &top) < 0)
 		return;
-	node->serial = drafts_adopt(drafts, top, path);
+	give_node(drafts, node, drafts_adopt(drafts, top, path));
 	spool_put(drafts->spool, top);
 }
 
@@ -388,7 +406,9 @@ struct draft_handle *drafts_opened(struct drafts *drafts, struct spool_node *nod
 	if (writes)
 		cut_writer_came(node);
 	WITH_LOCK(&drafts->lock);
-	struct draft *draft = draft_find(drafts, handle->serial);
+	/* Not the handle's, since the file may be another draft's by now. */
+	struct draft *draft = draft_find(drafts, node->serial);
+	node->counted += writes;
 	if (writes && draft)
 		draft->writers++;
 	return handle;
@@ -401,13 +421,16 @@ void drafts_closed(struct drafts *drafts, struct draft_handle *handle)
 	if (handle->writes)
 		cut_writer_left(handle->node);
 	pthread_mutex_lock(&drafts->lock);
-	struct draft *draft = draft_find(drafts, handle->serial);
+	struct draft *draft = draft_find(drafts, handle->node->serial);
+	bool dirty = handle->writes && handle->dirty && handle->node->unflushed;
+	handle->node->counted -= handle->writes;
+	handle->node->unflushed -= dirty;
 	if (draft && handle->writes) {
 		draft->writers--;
 		/* What the check says of files cut short has changed. */
 		if (draft->taken_up)
 			draft->changes++;
-		if (handle->dirty && draft->unflushed)
+		if (dirty && draft->unflushed)
 			draft->unflushed--;
 		wake = !draft->writers;
 		pthread_cond_broadcast(&drafts->settled);

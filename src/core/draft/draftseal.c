@@ -12,7 +12,11 @@
 #include "err.h"
 #include "log.h"
 #include "template.h"
+#include "treeshare.h"
 #include "treesync.h"
+
+/* The draft of a node that has left all of them. */
+#define NO_DRAFT UINT64_MAX
 
 void sealed_draft_free(struct sealed_draft *sealed)
 {
@@ -118,6 +122,35 @@ static bool sums_known_good(struct drafts *drafts, uint64_t serial)
 	return draft && draft->sums && !*draft->sums && draft->sums_changes == draft->changes;
 }
 
+/* Nobody must write through what the kernel still takes for the draft's file: the next look-up of
+ * either name, behind ESTALE, makes a node of its own. */
+static void part_from(void *arg, dev_t dev, ino_t ino)
+{
+	struct drafts *drafts = arg;
+	struct spool_node *node = spool_of_inode(drafts->spool, dev, ino);
+
+	if (!node)
+		return;
+	if (!node->writers) {
+		spool_detach(drafts->spool, node);
+		node->serial = NO_DRAFT;
+	}
+	spool_put(drafts->spool, node);
+}
+
+/* The intent must not be on the disk before the bytes are, which are nobody else's from here on. */
+static int secure(struct drafts *drafts, const struct spool_node *node, const char *name,
+	const struct draftcheck *check)
+{
+	int fd AUTO_CLOSE = spool_reopen(node, O_RDONLY | O_DIRECTORY);
+	int r = fd < 0 ? fd : tree_unshare(fd, name ? NULL : check->loose.data, check->loose.len,
+		drafts->meta_fd, part_from, drafts);
+
+	if (r == 0)
+		r = tree_sync(fd, !name);
+	return r == 0 && fsync(drafts->top_fd) < 0 ? -errno : r;
+}
+
 int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct sealed_draft **ret,
 	struct strbuf *why)
 {
@@ -131,12 +164,8 @@ int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct seal
 	struct draftcheck_request request = draft_request(drafts, node->fd, name);
 	draftcheck_each(&request, &check);
 	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
-	/* The intent must not be on the disk before the bytes are. */
-	int fd AUTO_CLOSE = r < 0 ? -1 : spool_reopen(node, O_RDONLY | O_DIRECTORY);
 	if (r == 0)
-		r = fd < 0 ? fd : tree_sync(fd, !name);
-	if (r == 0 && fsync(drafts->top_fd) < 0)
-		r = -errno;
+		r = secure(drafts, node, name, &check);
 	if (r < 0 && !why->len)
 		strbuf_addf(why, "the spool's disk: %s\n", strerror(-r));
 	if (r == 0)

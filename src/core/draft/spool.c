@@ -265,6 +265,16 @@ int spool_find(struct spool *spool, const struct spool_node *parent, const char 
 	return fd < 0 ? -errno : node_of(spool, fd, serial, ret);
 }
 
+struct spool_node *spool_of_inode(struct spool *spool, dev_t dev, ino_t ino)
+{
+	WITH_LOCK(&spool->lock);
+	struct spool_node *node = spool_by_inode(spool, dev, ino);
+
+	if (node)
+		spool_pin(spool, node, NULL);
+	return node;
+}
+
 void spool_detach(struct spool *spool, struct spool_node *node)
 {
 	WITH_LOCK(&spool->lock);

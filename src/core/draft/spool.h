@@ -31,6 +31,8 @@ struct spool_node {
 	_Atomic uint64_t top;     /* of the draft whose top directory it is, or 0 */
 	_Atomic int asked;        /* permission bits asked for, or -1: as they are */
 	_Atomic unsigned writers; /* handles that have it open for writing, see draftcut.h */
+	unsigned counted;         /* lock of drafts.c: of them, those that its draft counts */
+	unsigned unflushed;       /* lock of drafts.c: and those that have written since their flush */
 	/* under spool->lock */
 	dev_t dev;
 	ino_t ino;
@@ -64,6 +66,8 @@ void spool_forget(struct spool *spool, uint64_t id, uint64_t count);
  * 0 or a negative errno. */
 int spool_find(struct spool *spool, const struct spool_node *parent, const char *name,
 	uint64_t serial, struct spool_node **ret);
+/* The node of an inode, with a new reference, or NULL; it may be without a descriptor. */
+struct spool_node *spool_of_inode(struct spool *spool, dev_t dev, ino_t ino);
 /* No look-up finds this node any more: the next one makes a node of another id. */
 void spool_detach(struct spool *spool, struct spool_node *node);
 /* Calls `each` with the nodes of a draft, under no lock and with a reference. */
