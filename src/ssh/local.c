@@ -376,6 +376,12 @@ static ssize_t local_pread(struct remote_file *file, void *buffer, size_t size, 
 	return (ssize_t)done;
 }
 
+static void local_pread_begin(struct remote_file *file, void *buffer, size_t size, uint64_t offset,
+	remote_read_fn done, void *arg)
+{
+	done(arg, local_pread(file, buffer, size, offset, 0));
+}
+
 static void local_close(struct remote_file *file)
 {
 	close(((struct local_file *)file)->fd);
@@ -423,6 +429,7 @@ static const struct remote_ops local_ops = {
 	.list = local_list,
 	.open = local_open,
 	.pread = local_pread,
+	.pread_begin = local_pread_begin,
 	.close = local_close,
 	.unlink = local_unlink,
 	.rmdir = local_rmdir,

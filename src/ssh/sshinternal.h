@@ -1,16 +1,15 @@
 /*
  * What the parts of the SSH transport share.
  *
- * One thread owns the libssh2 session.  Callers queue operations (struct ssh_op) in one of two
- * lanes, each served in order, one at a time, and move bytes through queues of their processes.
- * The thread goes round: each lane's first operation, each process's queues; every libssh2 call is
- * one `act`.  A libssh2 call that says EAGAIN with part of a packet sent must be repeated before any
+ * One thread owns the libssh2 session.  Callers queue operations (struct ssh_op), served in order, one
+ * at a time, and move bytes through queues of their processes; what concerns files has a queue of its
+ * own (sshsftp.h).  The thread goes round: the first operation, each process's queues, the SFTP
+ * session; every libssh2 call is one `act`.  A libssh2 call that says EAGAIN with part of a packet sent must be repeated before any
  * other call on the session: that act is then `sticky`, and the round stops for it.
  */
 #ifndef SLURMOUNT_SSHINTERNAL_H
 #define SLURMOUNT_SSHINTERNAL_H
 
-#include <libssh2_sftp.h>
 #include <pthread.h>
 
 #include "chunkq.h"
@@ -26,19 +25,17 @@ enum step {
 	STEP_MORE,      /* something was done */
 };
 
-enum lane { LANE_CHANNEL, LANE_SFTP, LANE_COUNT };
-
 struct ssh_transport;
+struct sftp;
+struct sftp_op;
 
 struct ssh_op {
 	struct ssh_op *next; /* lock */
-	enum lane lane;
 	int (*step)(struct ssh_transport *t, struct ssh_op *op);
 	void (*destroy)(struct ssh_op *op); /* frees it, and what nobody took of its result */
 	bool begun;     /* lock */
 	bool done;      /* lock */
 	bool abandoned; /* lock: the thread frees it */
-	bool late;      /* lock: begun, and its caller's deadline has passed */
 	int result;     /* lock */
 };
 
@@ -83,13 +80,14 @@ struct ssh_transport {
 	pthread_cond_t changed;            /* any op, process or request has */
 	enum remote_state state;           /* lock */
 	bool aborted;                      /* lock */
-	struct ssh_op *lanes[LANE_COUNT];  /* lock */
-	bool stuck; /* lock: an operation on files passed its deadline, and none has ended or could begin since */
+	struct ssh_op *ops;                /* lock */
+	struct sftp_op *sftp_first, **sftp_last; /* lock: not begun */
+	bool stuck; /* lock: an operation on files passed its deadline, and no answer has come since */
 	struct connect_request *request;   /* lock */
 
 	/* The thread's own: */
 	struct ssh_line line;
-	LIBSSH2_SFTP *sftp;
+	struct sftp *sftp;     /* NULL where the server has none */
 	LIBSSH2_CHANNEL *idle; /* reading its empty stderr takes in what belongs to no channel */
 	struct ssh_proc *procs;
 	unsigned channels;
@@ -109,12 +107,8 @@ static inline struct ssh_transport *ssh_of(struct remote *r)
 }
 
 /* Runs an operation and waits for its end.  True: `op` is the caller's again and `*result` its
- * result; false: it belongs to the thread now, and `*result` says why.  One on files is not begun
- * (-ENOTCONN) while another's deadline has passed and the line is still silent: whoever goes through
- * many files waits for that once, not for each of them. */
+ * result; false: it belongs to the thread now, and `*result` says why. */
 bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, int *result);
-/* Whether its caller has given it up. */
-bool transport_is_late(struct ssh_transport *t, const struct ssh_op *op);
 /* Hands over an operation for whose end nobody waits. */
 void transport_post(struct ssh_transport *t, struct ssh_op *op);
 /* Waits for `changed` under the lock; -ETIMEDOUT at the deadline. */
@@ -135,13 +129,24 @@ ssize_t ssh_read(struct remote_proc *p, bool from_stderr, void *buffer, size_t s
 int ssh_wait(struct remote_proc *p, int *status, int64_t deadline);
 void ssh_release(struct remote_proc *p);
 
-/* sshsftp.c */
+/* sshsftp.c; all on the thread.  sftp_open() blocks as line_again() does: -EOPNOTSUPP where the server
+ * has none.  sftp_round() is true if anything was done. */
+int sftp_open(struct ssh_transport *t);
+bool sftp_round(struct ssh_transport *t);
+void sftp_fail(struct ssh_transport *t);
+
+/* sshfile.c, sshfetch.c */
+int sftp_is_file(const struct remote_attr *attr);
 int ssh_lstat(struct remote *r, const char *path, int64_t deadline, struct remote_attr *ret);
 int ssh_readlink(struct remote *r, const char *path, int64_t deadline, struct strbuf *ret);
 int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_fn each, void *arg);
 int ssh_open(struct remote *r, const char *path, int64_t deadline, struct remote_file **ret);
 ssize_t ssh_pread(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
 	int64_t deadline);
+void ssh_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
+	remote_read_fn done, void *arg);
+int ssh_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
+	remote_fetched_fn each, void *arg);
 void ssh_close(struct remote_file *f);
 int ssh_unlink(struct remote *r, const char *path, int64_t deadline);
 int ssh_rmdir(struct remote *r, const char *path, int64_t deadline);

@@ -101,7 +101,6 @@ int ssh_spawn(struct remote *r, const char *command, int64_t deadline, struct re
 	if (strlen(command) > COMMAND_MAX)
 		return -E2BIG;
 	s = xcalloc(1, sizeof(*s));
-	s->op.lane = LANE_CHANNEL;
 	s->op.step = spawn_step;
 	s->op.destroy = spawn_destroy;
 	s->command = xstrdup(command);

@@ -1,392 +1,418 @@
-/* Files on the cluster, over one SFTP session. */
+#include "sshsftp.h"
+
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "clock.h"
-#include "sshinternal.h"
+#include "log.h"
 
-#define READ_CHUNK (512u << 10)
-#define NAME_SIZE 4096
-/* A directory of more is one without end: no server fills our memory. */
-#define LIST_ENTRIES_MAX 1000000
-#define LIST_BYTES_MAX (64u << 20)
+/* What the server may send before we say that we took it: at 40 ms both ways, 400 MB a second. */
+#define WINDOW (16u << 20)
+#define SLOTS_FIRST 1024
 
-struct ssh_file {
-	struct remote_file base;
-	LIBSSH2_SFTP_HANDLE *handle;
-	unsigned generation; /* of the session that `handle` is part of */
+/* A request under way. */
+struct slot {
+	struct sftp_op *op; /* NULL: whatever the answer is, nobody wants it */
+	uint32_t tag, id;
+	bool used;
 };
 
-struct sftp_op {
-	struct ssh_op op;
-	char *path;
-	LIBSSH2_SFTP_ATTRIBUTES attrs;
-	LIBSSH2_SFTP_HANDLE *handle;
-	struct ssh_file *file;
-	struct strbuf text;  /* a link's target; a listing's names, each with its NUL */
-	struct remote_attr *entries;
-	size_t count, room;
-	char *buffer;
-	size_t size, done;
-	uint64_t offset;
-	int phase, result;
+/* The thread's own, but for the queue. */
+struct sftp {
+	LIBSSH2_CHANNEL *channel;
+	struct slot *slots; /* by the number of the request */
+	uint32_t slot_count, next_id;
+	struct strbuf out, sending; /* libssh2 wants the same bytes again after EAGAIN */
+	size_t sent;
+	struct strbuf in; /* the beginning of a message */
 };
 
-static int sftp_errno(struct ssh_transport *t, int rc, bool removing_dir)
+/* ---- beginning and end of the session ---- */
+
+static bool again(struct ssh_transport *t, long rc)
 {
-	if (t->line.dead || rc != LIBSSH2_ERROR_SFTP_PROTOCOL)
-		return line_errno(&t->line, rc);
-	switch (libssh2_sftp_last_error(t->sftp)) {
-	case LIBSSH2_FX_NO_SUCH_FILE:
-	case LIBSSH2_FX_NO_SUCH_PATH:
-		return -ENOENT;
-	case LIBSSH2_FX_PERMISSION_DENIED:
-		return -EACCES;
-	case LIBSSH2_FX_WRITE_PROTECT:
-		return -EROFS;
-	case LIBSSH2_FX_OP_UNSUPPORTED:
-		return -EOPNOTSUPP;
-	case LIBSSH2_FX_DIR_NOT_EMPTY:
-		return -ENOTEMPTY;
-	case LIBSSH2_FX_NOT_A_DIRECTORY:
-		return -ENOTDIR;
-	case LIBSSH2_FX_FAILURE:
-		/* All that version 3 of the protocol says of a directory with entries. */
-		return removing_dir ? -ENOTEMPTY : -EIO;
-	default:
+	return rc == LIBSSH2_ERROR_EAGAIN && line_again(&t->line);
+}
+
+/* INIT and VERSION; blocks as line_again() does. */
+static int greet(struct ssh_transport *t, struct sftp *s)
+{
+	struct strbuf hello AUTO_STRBUF = STRBUF_INIT;
+	struct sftp_answer answer;
+	char byte[4096];
+	ssize_t n, size;
+
+	sftp_ask_init(&hello);
+	for (size_t sent = 0; sent < hello.len; sent += n > 0 ? (size_t)n : 0) {
+		n = libssh2_channel_write(s->channel, hello.data + sent, hello.len - sent);
+		if (n < 0 && !again(t, n))
+			return -EIO;
+	}
+	while (!(size = sftp_message_size(s->in.data, s->in.len)) || (size_t)size > s->in.len) {
+		n = size < 0 ? 0 : libssh2_channel_read(s->channel, byte, sizeof(byte));
+		if (n == 0 || (n < 0 && !again(t, n)))
+			return -EIO;
+		if (n > 0)
+			strbuf_add(&s->in, byte, (size_t)n);
+	}
+	if (size < 0 || sftp_take_answer(s->in.data, (size_t)size, &answer) < 0 ||
+		answer.type != SFTP_VERSION || (size_t)size != s->in.len)
 		return -EIO;
-	}
-}
-
-/* The result of a libssh2 call as an act's. */
-static int step_of(struct ssh_transport *t, int rc)
-{
-	if (rc == LIBSSH2_ERROR_EAGAIN)
-		return STEP_AGAIN;
-	return rc < 0 ? sftp_errno(t, rc, false) : 0;
-}
-
-static void sftp_destroy(struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (s->file)
-		ssh_close(&s->file->base);
-	strbuf_release(&s->text);
-	free(s->entries);
-	free(s->buffer);
-	free(s->path);
-	free(s);
-}
-
-static struct sftp_op *sftp_new(const char *path,
-	int (*step)(struct ssh_transport *t, struct ssh_op *op))
-{
-	struct sftp_op *s = xcalloc(1, sizeof(*s));
-
-	s->op.lane = LANE_SFTP;
-	s->op.step = step;
-	s->op.destroy = sftp_destroy;
-	s->path = xstrdup(path);
-	s->text = STRBUF_INIT;
-	return s;
-}
-
-static void fill_attr(const LIBSSH2_SFTP_ATTRIBUTES *a, struct remote_attr *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	if (a->flags & LIBSSH2_SFTP_ATTR_PERMISSIONS)
-		ret->mode = (mode_t)a->permissions;
-	if (a->flags & LIBSSH2_SFTP_ATTR_SIZE)
-		ret->size = a->filesize;
-	if (a->flags & LIBSSH2_SFTP_ATTR_ACMODTIME)
-		ret->mtime_ns = (int64_t)a->mtime * 1000000000;
-}
-
-static int lstat_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (!t->sftp)
-		return -EOPNOTSUPP;
-	return step_of(t, libssh2_sftp_stat_ex(t->sftp, s->path, (unsigned)strlen(s->path),
-				  LIBSSH2_SFTP_LSTAT, &s->attrs));
-}
-
-int ssh_lstat(struct remote *r, const char *path, int64_t deadline, struct remote_attr *ret)
-{
-	struct sftp_op *s = sftp_new(path, lstat_step);
-	int result;
-
-	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
-		return result;
-	if (!result)
-		fill_attr(&s->attrs, ret);
-	sftp_destroy(&s->op);
-	return result;
-}
-
-static int readlink_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-	int rc;
-
-	if (!t->sftp)
-		return -EOPNOTSUPP;
-	rc = libssh2_sftp_symlink_ex(t->sftp, s->path, (unsigned)strlen(s->path), s->buffer, NAME_SIZE,
-		LIBSSH2_SFTP_READLINK);
-	if (rc > 0)
-		strbuf_add(&s->text, s->buffer, (size_t)rc);
-	return step_of(t, rc);
-}
-
-int ssh_readlink(struct remote *r, const char *path, int64_t deadline, struct strbuf *ret)
-{
-	struct sftp_op *s = sftp_new(path, readlink_step);
-	int result;
-
-	s->buffer = xmalloc(NAME_SIZE);
-	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
-		return result;
-	if (!result)
-		strbuf_add(ret, s->text.data, s->text.len);
-	sftp_destroy(&s->op);
-	return result;
-}
-
-/* Nobody waits for it any more. */
-static bool is_abandoned(struct ssh_transport *t, const struct sftp_op *s)
-{
-	WITH_LOCK(&t->lock);
-	return s->op.abandoned;
-}
-
-static int list_entry(struct ssh_transport *t, struct sftp_op *s)
-{
-	if (s->count >= LIST_ENTRIES_MAX || s->text.len >= LIST_BYTES_MAX || is_abandoned(t, s)) {
-		s->result = -EOVERFLOW;
-		s->phase = 2;
-		return STEP_MORE;
-	}
-	int rc = libssh2_sftp_readdir_ex(s->handle, s->buffer, NAME_SIZE, NULL, 0, &s->attrs);
-
-	if (rc == LIBSSH2_ERROR_EAGAIN)
-		return STEP_AGAIN;
-	if (rc <= 0) {
-		s->result = rc ? sftp_errno(t, rc, false) : 0;
-		s->phase = 2;
-		return STEP_MORE;
-	}
-	if (!strcmp(s->buffer, ".") || !strcmp(s->buffer, "..") || memchr(s->buffer, '/', (size_t)rc))
-		return STEP_MORE;
-	if (s->count == s->room) {
-		s->room = s->room ? 2 * s->room : 64;
-		s->entries = xrealloc(s->entries, s->room * sizeof(*s->entries));
-	}
-	fill_attr(&s->attrs, &s->entries[s->count++]);
-	strbuf_add(&s->text, s->buffer, strlen(s->buffer) + 1);
-	return STEP_MORE;
-}
-
-static int list_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (!t->sftp)
-		return -EOPNOTSUPP;
-	/* An endless directory keeps nobody else waiting. */
-	if (s->phase == 1 && transport_is_late(t, op))
-		s->phase = 2;
-	if (s->phase == 1)
-		return list_entry(t, s);
-	if (s->phase == 2) {
-		if (libssh2_sftp_close_handle(s->handle) == LIBSSH2_ERROR_EAGAIN)
-			return STEP_AGAIN;
-		return s->result;
-	}
-	s->handle = libssh2_sftp_open_ex(t->sftp, s->path, (unsigned)strlen(s->path), 0, 0,
-		LIBSSH2_SFTP_OPENDIR);
-	if (!s->handle)
-		return step_of(t, libssh2_session_last_errno(t->line.session));
-	s->phase = 1;
-	return STEP_MORE;
-}
-
-int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_fn each, void *arg)
-{
-	struct sftp_op *s = sftp_new(path, list_step);
-	const char *name;
-	int result;
-
-	s->buffer = xmalloc(NAME_SIZE);
-	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
-		return result;
-	name = s->text.data;
-	for (size_t i = 0; (!result || result == -EOVERFLOW) && i < s->count; i++) {
-		int stop = each(arg, name, &s->entries[i]);
-
-		result = stop ? stop : result;
-		name += strlen(name) + 1;
-	}
-	sftp_destroy(&s->op);
-	return result;
-}
-
-/* The protocol has no O_NOFOLLOW: the kind is looked at first. */
-static int open_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (s->phase == 0) {
-		int r = lstat_step(t, op);
-
-		if (r)
-			return r;
-		if (S_ISLNK(s->attrs.permissions))
-			return -ELOOP;
-		if (S_ISDIR(s->attrs.permissions))
-			return -EISDIR;
-		if (!S_ISREG(s->attrs.permissions))
-			return -EINVAL;
-		s->phase = 1;
-	}
-	s->handle = libssh2_sftp_open_ex(t->sftp, s->path, (unsigned)strlen(s->path),
-		LIBSSH2_FXF_READ, 0, LIBSSH2_SFTP_OPENFILE);
-	if (!s->handle)
-		return step_of(t, libssh2_session_last_errno(t->line.session));
-	s->file->handle = s->handle;
-	s->file->generation = t->generation;
+	strbuf_reset(&s->in);
 	return 0;
 }
 
-int ssh_open(struct remote *r, const char *path, int64_t deadline, struct remote_file **ret)
+static void sftp_free(struct sftp *s)
 {
-	struct sftp_op *s = sftp_new(path, open_step);
-	int result;
-
-	s->file = xcalloc(1, sizeof(*s->file));
-	s->file->base.remote = r;
-	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
-		return result;
-	if (!result) {
-		*ret = &s->file->base;
-		s->file = NULL;
-	}
-	sftp_destroy(&s->op);
-	return result;
+	strbuf_release(&s->in);
+	strbuf_release(&s->out);
+	strbuf_release(&s->sending);
+	free(s->slots);
+	free(s);
 }
 
-static int pread_step(struct ssh_transport *t, struct ssh_op *op)
+int sftp_open(struct ssh_transport *t)
 {
-	struct sftp_op *s = (struct sftp_op *)op;
-	ssize_t n;
-
-	if (s->phase != (int)t->generation)
-		return -EPIPE;
-	if (!s->done && libssh2_sftp_tell64(s->handle) != s->offset)
-		libssh2_sftp_seek64(s->handle, s->offset);
-	n = libssh2_sftp_read(s->handle, s->buffer + s->done, s->size - s->done);
-	if (n > 0) {
-		s->done += (size_t)n;
-		return s->done < s->size ? (int)STEP_MORE : 0;
-	}
-	return step_of(t, (int)n);
-}
-
-ssize_t ssh_pread(struct remote_file *file, void *buffer, size_t size, uint64_t offset,
-	int64_t deadline)
-{
-	struct ssh_file *f = (struct ssh_file *)file;
-	size_t done = 0;
-
-	/* In pieces, each an operation of its own, so that others are served in between. */
-	while (done < size) {
-		size_t n = size - done < READ_CHUNK ? size - done : READ_CHUNK, got;
-		struct sftp_op *s = sftp_new("", pread_step);
-		int result;
-
-		s->buffer = xmalloc(n);
-		s->size = n;
-		s->offset = offset + done;
-		s->handle = f->handle;
-		s->phase = (int)f->generation;
-		if (!transport_do(ssh_of(file->remote), &s->op, deadline, &result))
-			return result;
-		got = s->done;
-		if (!result)
-			memcpy((char *)buffer + done, s->buffer, got);
-		sftp_destroy(&s->op);
-		if (result)
-			return result;
-		done += got;
-		if (got < n)
-			break;
-	}
-	return (ssize_t)done;
-}
-
-static int close_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (s->phase != (int)t->generation)
-		return 0;
-	return step_of(t, libssh2_sftp_close_handle(s->handle));
-}
-
-void ssh_close(struct remote_file *file)
-{
-	struct ssh_file *f = (struct ssh_file *)file;
-	struct sftp_op *s;
-
-	if (f->handle) {
-		s = sftp_new("", close_step);
-		s->handle = f->handle;
-		s->phase = (int)f->generation;
-		transport_post(ssh_of(file->remote), &s->op);
-	}
-	free(f);
-}
-
-static int unlink_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
-
-	if (!t->sftp)
-		return -EOPNOTSUPP;
-	return step_of(t, libssh2_sftp_unlink_ex(t->sftp, s->path, (unsigned)strlen(s->path)));
-}
-
-static int rmdir_step(struct ssh_transport *t, struct ssh_op *op)
-{
-	struct sftp_op *s = (struct sftp_op *)op;
+	LIBSSH2_SESSION *session = t->line.session;
+	struct sftp *s = xcalloc(1, sizeof(*s));
 	int rc;
 
-	if (!t->sftp)
-		return -EOPNOTSUPP;
-	rc = libssh2_sftp_rmdir_ex(t->sftp, s->path, (unsigned)strlen(s->path));
-	if (rc == LIBSSH2_ERROR_EAGAIN)
+	s->in = s->out = s->sending = STRBUF_INIT;
+	while (!(s->channel = libssh2_channel_open_ex(session, "session", 7, WINDOW,
+			 LIBSSH2_CHANNEL_PACKET_DEFAULT, NULL, 0)) &&
+		again(t, libssh2_session_last_errno(session)))
+		;
+	if (!s->channel) {
+		sftp_free(s);
+		return line_errno(&t->line, libssh2_session_last_errno(session));
+	}
+	t->idle = s->channel;
+	do
+		rc = libssh2_channel_subsystem(s->channel, "sftp");
+	while (again(t, rc));
+	if (rc == 0)
+		rc = greet(t, s);
+	if (rc) {
+		sftp_free(s);
+		return t->line.dead || t->line.error ? line_errno(&t->line, rc) : -EOPNOTSUPP;
+	}
+	s->slot_count = SLOTS_FIRST;
+	s->slots = xcalloc(s->slot_count, sizeof(*s->slots));
+	t->sftp = s;
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static void grow(struct sftp *s)
+{
+	uint32_t count = s->slot_count;
+	struct slot *old = s->slots;
+
+	s->slot_count *= 2;
+	s->slots = xcalloc(s->slot_count, sizeof(*s->slots));
+	for (uint32_t i = 0; i < count; i++)
+		if (old[i].used)
+			s->slots[old[i].id & (s->slot_count - 1)] = old[i];
+	free(old);
+}
+
+/* The number of a new request. */
+static uint32_t enter(struct sftp *s, struct sftp_op *op, uint32_t tag)
+{
+	uint32_t id = s->next_id++;
+
+	while (s->slots[id & (s->slot_count - 1)].used)
+		grow(s);
+	s->slots[id & (s->slot_count - 1)] = (struct slot){op, tag, id, true};
+	if (op)
+		op->pending++;
+	return id;
+}
+
+void sftp_send_path(struct ssh_transport *t, struct sftp_op *op, uint32_t tag, enum sftp_type type,
+	const char *path)
+{
+	sftp_ask_path(&t->sftp->out, type, enter(t->sftp, op, tag), path);
+}
+
+void sftp_send_handle(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
+	enum sftp_type type, const struct sftp_handle *handle)
+{
+	sftp_ask_handle(&t->sftp->out, type, enter(t->sftp, op, tag), handle);
+}
+
+void sftp_send_read(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
+	const struct sftp_handle *handle, uint64_t offset, uint32_t len)
+{
+	sftp_ask_read(&t->sftp->out, enter(t->sftp, op, tag), handle, offset, len);
+}
+
+void sftp_send_close(struct ssh_transport *t, const struct sftp_handle *handle)
+{
+	sftp_send_handle(t, NULL, 0, SFTP_CLOSE, handle);
+}
+
+bool sftp_is_abandoned(struct ssh_transport *t, struct sftp_op *op)
+{
+	WITH_LOCK(&t->lock);
+	return op->abandoned;
+}
+
+/* ---- operations ---- */
+
+static void finish(struct ssh_transport *t, struct sftp_op *op)
+{
+	bool abandoned;
+
+	if (op->finished) {
+		op->finished(op);
+		op->destroy(op);
+		return;
+	}
+	pthread_mutex_lock(&t->lock);
+	abandoned = op->abandoned;
+	op->done = true;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+	if (abandoned)
+		op->destroy(op);
+}
+
+/* Under the lock. */
+static bool append(struct ssh_transport *t, struct sftp_op *op)
+{
+	if (t->aborted || t->state != REMOTE_ONLINE || t->stuck)
+		return false;
+	*t->sftp_last = op;
+	t->sftp_last = &op->next;
+	return true;
+}
+
+/* Under the lock. */
+static void take_out(struct ssh_transport *t, struct sftp_op *op)
+{
+	struct sftp_op **at = &t->sftp_first;
+
+	while (*at && *at != op)
+		at = &(*at)->next;
+	if (*at)
+		*at = op->next;
+	for (t->sftp_last = &t->sftp_first; *t->sftp_last; t->sftp_last = &(*t->sftp_last)->next)
+		;
+}
+
+bool sftp_do(struct ssh_transport *t, struct sftp_op *op, int64_t deadline, int *result)
+{
+	int late = 0;
+
+	WITH_LOCK(&t->lock);
+	if (!append(t, op)) {
+		*result = t->aborted ? -ECANCELED : -ENOTCONN;
+		return true;
+	}
+	transport_wake(t);
+	while (!op->done && !t->aborted && late != -ETIMEDOUT)
+		late = transport_wait(t, deadline);
+	if (op->done) {
+		*result = op->result;
+		return true;
+	}
+	*result = t->aborted ? -ECANCELED : -ETIMEDOUT;
+	t->stuck = true;
+	if (!op->begun) {
+		take_out(t, op);
+		return true;
+	}
+	op->abandoned = true;
+	return false;
+}
+
+void sftp_post(struct ssh_transport *t, struct sftp_op *op)
+{
+	pthread_mutex_lock(&t->lock);
+	bool queued = append(t, op);
+	op->result = queued ? 0 : t->aborted ? -ECANCELED : -ENOTCONN;
+	pthread_mutex_unlock(&t->lock);
+	if (queued)
+		transport_wake(t);
+	else
+		finish(t, op);
+}
+
+/* The first not begun, or NULL. */
+static struct sftp_op *next_op(struct ssh_transport *t)
+{
+	WITH_LOCK(&t->lock);
+	struct sftp_op *op = t->sftp_first;
+
+	if (!op)
+		return NULL;
+	t->sftp_first = op->next;
+	if (!t->sftp_first)
+		t->sftp_last = &t->sftp_first;
+	op->begun = true;
+	return op;
+}
+
+static bool begin_all(struct ssh_transport *t)
+{
+	struct sftp_op *op;
+	bool any = false;
+
+	while ((op = next_op(t))) {
+		any = true;
+		if (t->sftp)
+			op->begin(t, op);
+		else
+			op->result = -EOPNOTSUPP;
+		if (!op->pending)
+			finish(t, op);
+	}
+	return any;
+}
+
+static int take_message(struct ssh_transport *t, const char *message, size_t size)
+{
+	struct sftp_answer answer;
+	struct sftp *s = t->sftp;
+
+	if (sftp_take_answer(message, size, &answer) < 0)
+		return -EPROTO;
+	struct slot *slot = &s->slots[answer.id & (s->slot_count - 1)];
+	if (!slot->used || slot->id != answer.id)
+		return -EPROTO;
+	slot->used = false;
+	struct sftp_op *op = slot->op;
+	if (!op)
+		return 0;
+	op->answer(t, op, slot->tag, &answer);
+	/* Last, so that what it sent meanwhile keeps it alive. */
+	if (!--op->pending)
+		finish(t, op);
+	return 0;
+}
+
+/* Takes in what came: whole messages from where they are, the beginning of one is kept. */
+static int take_in(struct ssh_transport *t, const char *bytes, size_t len)
+{
+	struct sftp *s = t->sftp;
+
+	while (len) {
+		ssize_t size = s->in.len ? sftp_message_size(s->in.data, s->in.len)
+					 : sftp_message_size(bytes, len);
+
+		if (size < 0)
+			return -EPROTO;
+		if (!s->in.len && size && (size_t)size <= len) {
+			if (take_message(t, bytes, (size_t)size) < 0)
+				return -EPROTO;
+			bytes += size;
+			len -= (size_t)size;
+			continue;
+		}
+		size_t want = size ? (size_t)size - s->in.len : 4 - s->in.len;
+		size_t n = s->in.len || !size ? (want < len ? want : len) : len;
+		strbuf_add(&s->in, bytes, n);
+		bytes += n;
+		len -= n;
+		size = sftp_message_size(s->in.data, s->in.len);
+		if (size < 0 || (size && s->in.len == (size_t)size &&
+				       take_message(t, s->in.data, s->in.len) < 0))
+			return -EPROTO;
+		if (size && s->in.len == (size_t)size)
+			strbuf_reset(&s->in);
+	}
+	return 0;
+}
+
+static int act_read(struct ssh_transport *t, void *arg, int what)
+{
+	struct sftp *s = arg;
+	ssize_t n = libssh2_channel_read_ex(s->channel, 0, t->scratch, SSH_SCRATCH);
+
+	(void)what;
+	if (n == LIBSSH2_ERROR_EAGAIN)
 		return STEP_AGAIN;
-	return rc ? sftp_errno(t, rc, true) : 0;
+	if (n > 0) {
+		WITH_LOCK(&t->lock);
+		t->stuck = false;
+	}
+	if (n > 0 && take_in(t, t->scratch, (size_t)n) == 0)
+		return STEP_MORE;
+	if (n > 0 || libssh2_channel_eof(s->channel)) {
+		log_warning("ssh: the SFTP server of %s %s", t->settings.host,
+			n > 0 ? "answers what nobody asked" : "has ended");
+		/* Only a new connection has another. */
+		t->line.dead = true;
+	}
+	return STEP_LATER;
 }
 
-static int run_plain(struct remote *r, struct sftp_op *s, int64_t deadline)
+static int act_write(struct ssh_transport *t, void *arg, int what)
 {
-	int result;
+	struct sftp *s = arg;
 
-	if (!transport_do(ssh_of(r), &s->op, deadline, &result))
-		return result;
-	sftp_destroy(&s->op);
-	return result;
+	(void)what;
+	(void)t;
+	while (s->sent < s->sending.len) {
+		ssize_t n = libssh2_channel_write(s->channel, s->sending.data + s->sent,
+			s->sending.len - s->sent);
+
+		if (n == LIBSSH2_ERROR_EAGAIN)
+			return STEP_AGAIN;
+		/* Its end is seen by reading. */
+		if (n <= 0)
+			return STEP_LATER;
+		s->sent += (size_t)n;
+	}
+	strbuf_reset(&s->sending);
+	s->sent = 0;
+	return STEP_MORE;
 }
 
-int ssh_unlink(struct remote *r, const char *path, int64_t deadline)
+bool sftp_round(struct ssh_transport *t)
 {
-	return run_plain(r, sftp_new(path, unlink_step), deadline);
+	bool progress = begin_all(t);
+	struct sftp *s = t->sftp;
+
+	if (!s)
+		return progress;
+	if (transport_attempt(t, act_read, s, 0) == STEP_MORE)
+		progress = true;
+	if (t->sticky)
+		return progress;
+	if (!s->sending.len && s->out.len) {
+		struct strbuf empty = s->sending;
+
+		s->sending = s->out;
+		s->out = empty;
+	}
+	if (s->sending.len && transport_attempt(t, act_write, s, 0) == STEP_MORE)
+		progress = true;
+	return progress;
 }
 
-int ssh_rmdir(struct remote *r, const char *path, int64_t deadline)
+void sftp_fail(struct ssh_transport *t)
 {
-	return run_plain(r, sftp_new(path, rmdir_step), deadline);
+	struct sftp *s = STEAL(t->sftp);
+	struct sftp_op *op;
+
+	for (uint32_t i = 0; s && i < s->slot_count; i++) {
+		op = s->slots[i].used ? s->slots[i].op : NULL;
+		if (!op)
+			continue;
+		op->result = -EPIPE;
+		if (!--op->pending)
+			finish(t, op);
+	}
+	if (s)
+		sftp_free(s);
+	pthread_mutex_lock(&t->lock);
+	t->stuck = false;
+	pthread_mutex_unlock(&t->lock);
+	while ((op = next_op(t))) {
+		op->result = -ENOTCONN;
+		finish(t, op);
+	}
 }

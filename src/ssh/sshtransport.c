@@ -42,7 +42,7 @@ int transport_wait(struct ssh_transport *t, int64_t deadline)
 
 static void append_op(struct ssh_transport *t, struct ssh_op *op)
 {
-	struct ssh_op **at = &t->lanes[op->lane];
+	struct ssh_op **at = &t->ops;
 
 	while (*at)
 		at = &(*at)->next;
@@ -51,7 +51,7 @@ static void append_op(struct ssh_transport *t, struct ssh_op *op)
 
 static void unlink_op(struct ssh_transport *t, struct ssh_op *op)
 {
-	struct ssh_op **at = &t->lanes[op->lane];
+	struct ssh_op **at = &t->ops;
 
 	while (*at && *at != op)
 		at = &(*at)->next;
@@ -60,26 +60,12 @@ static void unlink_op(struct ssh_transport *t, struct ssh_op *op)
 	op->next = NULL;
 }
 
-void transport_post(struct ssh_transport *t, struct ssh_op *op)
-{
-	op->abandoned = true;
-	pthread_mutex_lock(&t->lock);
-	if (t->state == REMOTE_ONLINE && !t->aborted) {
-		append_op(t, op);
-		op = NULL;
-	}
-	pthread_mutex_unlock(&t->lock);
-	transport_wake(t);
-	if (op)
-		op->destroy(op);
-}
-
 bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, int *result)
 {
 	WITH_LOCK(&t->lock);
 	int late = 0;
 
-	if (t->aborted || t->state != REMOTE_ONLINE || (op->lane == LANE_SFTP && t->stuck)) {
+	if (t->aborted || t->state != REMOTE_ONLINE) {
 		*result = t->aborted ? -ECANCELED : -ENOTCONN;
 		return true;
 	}
@@ -92,20 +78,12 @@ bool transport_do(struct ssh_transport *t, struct ssh_op *op, int64_t deadline, 
 		return true;
 	}
 	*result = t->aborted ? -ECANCELED : -ETIMEDOUT;
-	t->stuck |= op->lane == LANE_SFTP;
 	if (!op->begun) {
 		unlink_op(t, op);
 		return true;
 	}
 	op->abandoned = true;
-	op->late = *result == -ETIMEDOUT;
 	return false;
-}
-
-bool transport_is_late(struct ssh_transport *t, const struct ssh_op *op)
-{
-	WITH_LOCK(&t->lock);
-	return op->late;
 }
 
 static void finish_op(struct ssh_transport *t, struct ssh_op *op, int result)
@@ -117,7 +95,6 @@ static void finish_op(struct ssh_transport *t, struct ssh_op *op, int result)
 	op->result = result;
 	abandoned = op->abandoned;
 	op->done = true;
-	t->stuck &= op->lane != LANE_SFTP;
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
 	if (abandoned)
@@ -184,21 +161,19 @@ static bool go_round(struct ssh_transport *t)
 			return false;
 		progress = true;
 	}
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		struct ssh_op *op;
+	struct ssh_op *op;
 
-		pthread_mutex_lock(&t->lock);
-		op = t->lanes[lane];
-		if (op)
-			op->begun = true;
-		else
-			t->stuck &= lane != LANE_SFTP;
-		pthread_mutex_unlock(&t->lock);
-		if (op && transport_attempt(t, act_op, op, 0) == STEP_MORE)
-			progress = true;
-		if (t->sticky)
-			return progress;
-	}
+	pthread_mutex_lock(&t->lock);
+	op = t->ops;
+	if (op)
+		op->begun = true;
+	pthread_mutex_unlock(&t->lock);
+	if (op && transport_attempt(t, act_op, op, 0) == STEP_MORE)
+		progress = true;
+	if (!t->sticky && sftp_round(t))
+		progress = true;
+	if (t->sticky || t->line.dead)
+		return progress;
 	if (procs_round(t))
 		progress = true;
 	if (!progress && !t->sticky)
@@ -265,23 +240,21 @@ static const char *serve(struct ssh_transport *t)
 /* All calls under way end; the state is no longer ONLINE, so no new ones come. */
 static void tear_down(struct ssh_transport *t)
 {
-	for (int lane = 0; lane < LANE_COUNT; lane++) {
-		for (;;) {
-			struct ssh_op *op;
+	for (;;) {
+		struct ssh_op *op;
 
-			pthread_mutex_lock(&t->lock);
-			op = t->lanes[lane];
-			pthread_mutex_unlock(&t->lock);
-			if (!op)
-				break;
-			finish_op(t, op, op->begun ? -EPIPE : -ENOTCONN);
-		}
+		pthread_mutex_lock(&t->lock);
+		op = t->ops;
+		pthread_mutex_unlock(&t->lock);
+		if (!op)
+			break;
+		finish_op(t, op, op->begun ? -EPIPE : -ENOTCONN);
 	}
+	sftp_fail(t);
 	t->sticky = NULL;
 	t->line.dead = true;
 	procs_fail(t);
 	line_close(&t->line);
-	t->sftp = NULL;
 	t->idle = NULL;
 	t->generation++;
 }
@@ -290,18 +263,12 @@ static void tear_down(struct ssh_transport *t)
 static int open_sftp(struct ssh_transport *t)
 {
 	struct ssh_line *line = &t->line;
+	int r = sftp_open(t);
 
-	while (!(t->sftp = libssh2_sftp_init(line->session)) &&
-		libssh2_session_last_errno(line->session) == LIBSSH2_ERROR_EAGAIN && line_again(line))
-		;
-	if (t->sftp) {
-		t->idle = libssh2_sftp_get_channel(t->sftp);
-		return 0;
-	}
-	if (line->dead || line->error)
-		return line_errno(line, libssh2_session_last_errno(line->session));
-	log_warning("ssh: %s offers no SFTP: %s", t->settings.host, line_message(line));
-	while (!(t->idle = libssh2_channel_open_session(line->session)) &&
+	if (r != -EOPNOTSUPP)
+		return r;
+	log_warning("ssh: %s offers no SFTP", t->settings.host);
+	while (!t->idle && !(t->idle = libssh2_channel_open_session(line->session)) &&
 		libssh2_session_last_errno(line->session) == LIBSSH2_ERROR_EAGAIN && line_again(line))
 		;
 	return t->idle ? 0 : -EIO;
@@ -344,7 +311,9 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 	line->prompter = NULL;
 	line->why = NULL;
 	if (r) {
+		sftp_fail(t);
 		line_close(line);
+		t->idle = NULL;
 		return r;
 	}
 	libssh2_keepalive_config(line->session, 1, 1);
@@ -504,6 +473,8 @@ static const struct remote_ops ssh_ops = {
 	.list = ssh_list,
 	.open = ssh_open,
 	.pread = ssh_pread,
+	.pread_begin = ssh_pread_begin,
+	.fetch = ssh_fetch,
 	.close = ssh_close,
 	.unlink = ssh_unlink,
 	.rmdir = ssh_rmdir,
@@ -528,6 +499,7 @@ struct remote *ssh_remote_new(const struct ssh_settings *settings, remote_state_
 	t->line.stream.fd = -1;
 	t->line.stream.jump_err = -1;
 	t->state = REMOTE_OFFLINE;
+	t->sftp_last = &t->sftp_first;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

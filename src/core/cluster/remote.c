@@ -1,5 +1,7 @@
 #include "remote.h"
 
+#include <errno.h>
+
 int remote_connect(struct remote *r, const struct remote_prompter *prompter, int64_t deadline,
 	struct strbuf *why)
 {
@@ -73,6 +75,18 @@ ssize_t remote_pread(struct remote_file *f, void *buffer, size_t size, uint64_t 
 	int64_t deadline)
 {
 	return f->remote->ops->pread(f, buffer, size, offset, deadline);
+}
+
+void remote_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
+	remote_read_fn done, void *arg)
+{
+	f->remote->ops->pread_begin(f, buffer, size, offset, done, arg);
+}
+
+int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
+	remote_fetched_fn each, void *arg)
+{
+	return r->ops->fetch ? r->ops->fetch(r, paths, count, most, each, arg) : -EOPNOTSUPP;
 }
 
 void remote_close(struct remote_file *f)

@@ -50,6 +50,15 @@ struct remote_attr {
  * without end gives -EOVERFLOW, and its first entries. */
 typedef int (*remote_entry_fn)(void *arg, const char *name, const struct remote_attr *attr);
 
+/* The end of a read that was begun: a count or a negative errno.  From the transport's thread, or
+ * from within the call that began it; must not block. */
+typedef void (*remote_read_fn)(void *arg, ssize_t result);
+
+/* One of many files that were fetched: 0 and all its bytes, which are the callee's only for the
+ * duration of the call, or a negative errno.  Threads as above. */
+typedef void (*remote_fetched_fn)(void *arg, size_t index, int result, const struct remote_attr *attr,
+	const char *bytes, size_t len);
+
 /* Told of each change of the connection's state, from the transport's thread; must not block. */
 typedef void (*remote_state_fn)(void *arg, enum remote_state state, const char *text);
 
@@ -71,6 +80,10 @@ struct remote_ops {
 	int (*open)(struct remote *r, const char *path, int64_t deadline, struct remote_file **ret);
 	ssize_t (*pread)(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
 		int64_t deadline);
+	void (*pread_begin)(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
+		remote_read_fn done, void *arg);
+	int (*fetch)(struct remote *r, const char *const *paths, size_t count, size_t most,
+		remote_fetched_fn each, void *arg); /* may be NULL */
 	void (*close)(struct remote_file *f);
 	int (*unlink)(struct remote *r, const char *path, int64_t deadline);
 	int (*rmdir)(struct remote *r, const char *path, int64_t deadline);
@@ -121,6 +134,15 @@ int remote_open(struct remote *r, const char *path, int64_t deadline, struct rem
 /* Up to `size` bytes at `offset`; fewer only at the end of the file. */
 ssize_t remote_pread(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
 	int64_t deadline);
+/* The same without waiting: `done` is called once, in any case.  Until then the buffer must be there,
+ * and the file open.  One file may have several reads under way. */
+void remote_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64_t offset,
+	remote_read_fn done, void *arg);
+/* Begins to read files of at most `most` bytes (no more than 64 KiB) whole, many in a few round trips;
+ * `each` is called once for each of them, in any order and in any case; a link is not followed.
+ * -EOPNOTSUPP where the transport has no such round trips to save: then nothing is called. */
+int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
+	remote_fetched_fn each, void *arg);
 void remote_close(struct remote_file *f);
 int remote_unlink(struct remote *r, const char *path, int64_t deadline);
 int remote_rmdir(struct remote *r, const char *path, int64_t deadline);
