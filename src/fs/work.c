@@ -24,6 +24,7 @@ struct work *work_new(struct fs *fs)
 	work->fs = fs;
 	work->nodes = work_nodes_new();
 	work->pool = work_pool_new(fs);
+	work->fetch = work_fetch_new(fs);
 	return work;
 }
 
@@ -42,6 +43,7 @@ void work_free(struct work *work)
 	if (!work)
 		return;
 	work_pool_free(work->pool);
+	work_fetch_free(work->fetch);
 	work_nodes_free(work->nodes);
 	free(work);
 }
@@ -90,6 +92,15 @@ void work_attr(const struct fs *fs, fuse_ino_t ino, const struct remote_attr *at
 
 /* ---- tasks, on the pool's threads ---- */
 
+/* What came with the contents that were read ahead need not be asked for once more. */
+static int ask_attr(struct work_task *task, const char *below, const char *path,
+	struct remote_attr *ret)
+{
+	if (work_fetch_attr(task->fs->work->fetch, task->place.serial, below, ret))
+		return 0;
+	return remote_lstat(task->fs->remote, path, task->deadline, ret);
+}
+
 static void run_lookup(struct work_task *task)
 {
 	struct work_nodes *nodes = task->fs->work->nodes;
@@ -97,7 +108,7 @@ static void run_lookup(struct work_task *task)
 	AUTO_FREE char *path = work_path(task, task->name);
 	struct remote_attr remote;
 	struct stat attr;
-	int r = path ? remote_lstat(task->fs->remote, path, task->deadline, &remote) : -ENOENT;
+	int r = path ? ask_attr(task, below, path, &remote) : -ENOENT;
 
 	if (r < 0) {
 		work_fail(task, r);
@@ -117,7 +128,7 @@ static void run_getattr(struct work_task *task)
 	AUTO_FREE char *path = work_path(task, NULL);
 	struct remote_attr remote;
 	struct stat attr;
-	int r = path ? remote_lstat(task->fs->remote, path, task->deadline, &remote) : -ENOENT;
+	int r = path ? ask_attr(task, task->place.path, path, &remote) : -ENOENT;
 
 	if (r == 0 && task->place.seen &&
 		(remote.mode & S_IFMT) != (task->place.attr.mode & S_IFMT))

@@ -6,7 +6,7 @@
 
 #include "fs.h"
 
-#define WORK_READERS 4
+#define WORK_READERS 8
 
 /* ---- nodes (worknode.c): what the kernel was given, by (job, path), counted by its look-ups ---- */
 
@@ -44,6 +44,7 @@ struct work_task {
 	bool ready;                    /* pool's lock: handed over, may be answered */
 	bool interrupted;              /* pool's lock */
 	bool answered;                 /* pool's lock: somebody answers or has answered */
+	_Atomic bool gone;             /* the same, for who holds another lock */
 	fuse_req_t req;
 	struct fs *fs;
 	void (*run)(struct work_task *task);
@@ -68,6 +69,43 @@ void work_pool_run(struct work_pool *pool, struct work_task *task);
 /* True for the one who may answer: everybody asks before a reply. */
 bool work_claim(struct work_task *task);
 void work_fail(struct work_task *task, int error);
+/* Waits for `cond`, under its lock, in slices: -ETIMEDOUT at the task's deadline, -EINTR once its caller
+ * has been answered; 0 otherwise, and what is waited for has to be looked at again. */
+int work_wait(struct work_task *task, pthread_cond_t *cond, pthread_mutex_t *lock);
+
+/* ---- small files that were read before they were asked for (workfetch.c); any thread ---- */
+
+#define WORK_SMALL (64u << 10)
+/* What was read so long ago is asked for again: no change stays hidden for longer. */
+#define WORK_AGE_MS 2000
+
+struct work_item { /* of a listing */
+	char *name;
+	struct remote_attr attr;
+};
+
+/* The whole of a small file, as it was at one moment; counted. */
+struct work_bytes {
+	_Atomic unsigned references;
+	struct remote_attr attr;
+	int64_t read_ms;
+	size_t len;
+	char bytes[];
+};
+void work_bytes_unref(struct work_bytes *bytes);
+
+struct work_fetch;
+struct work_fetch *work_fetch_new(struct fs *fs);
+void work_fetch_free(struct work_fetch *fetch);
+/* What lies in the directory `dir`: whoever reads one file after the other is going to want these. */
+void work_fetch_listed(struct work_fetch *fetch, uint64_t serial, const char *dir,
+	const struct work_item *items, size_t count);
+/* The content of the file that `task` opens, the caller's reference, if it was read ahead or is being
+ * so; else NULL.  Blocks in the latter case. */
+struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *task);
+/* Whether its attributes are that young; else they have to be asked for. */
+bool work_fetch_attr(struct work_fetch *fetch, uint64_t serial, const char *path,
+	struct remote_attr *ret);
 
 /* ---- handles (workfile.c, worklist.c) ---- */
 
@@ -75,6 +113,7 @@ struct work {
 	struct fs *fs;
 	struct work_nodes *nodes;
 	struct work_pool *pool;
+	struct work_fetch *fetch;
 };
 
 struct work_handle *work_handle_ref(struct work_handle *handle);

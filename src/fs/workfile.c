@@ -1,7 +1,7 @@
 /*
- * Open files of work/.  Over a line of 40 ms what counts is how much one question brings: a handle
- * reads ahead, more once it is read in order.  What was read ahead is young and within the size
- * last seen, or it is asked for again: `tail -f` follows.
+ * Open files of work/.  What is read comes from a window of blocks that are read ahead (workblock.h),
+ * or, of a small file, from what was fetched with its neighbours (workfetch.c): then the file itself
+ * is opened only if that turns out not to be enough.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,38 +10,36 @@
 
 #include "err.h"
 #include "work.h"
-
-#define AHEAD_FIRST (1u << 20)
-#define AHEAD_MORE (4u << 20)
-#define AHEAD_AGE_MS 2000
+#include "workblock.h"
 
 struct work_handle {
 	_Atomic unsigned references;
 	struct work_dir *dir; /* of a directory, and then nothing below */
-	struct remote_file *file;
-	pthread_mutex_t lock; /* held while the cluster is asked: a handle is one thread's at a time */
-	char *ahead;          /* lock */
-	size_t capacity;      /* lock */
-	size_t len;           /* lock */
-	uint64_t start;       /* lock: the offset of its first byte */
-	int64_t read_ms;      /* lock: when */
-	bool in_order;        /* lock: the last question went on where the one before ended */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct remote_file *file; /* lock: set once by whoever opens it */
+	bool opening;             /* lock */
+	struct work_bytes *whole; /* lock: all of a small file */
+	struct window *window;    /* lock */
 };
 
-static struct work_handle *handle_new(struct remote_file *file, struct work_dir *dir)
+static struct work_handle *handle_new(struct fs *fs, struct remote_file *file, struct work_dir *dir)
 {
 	struct work_handle *h = xcalloc(1, sizeof(*h));
 
 	atomic_init(&h->references, 1);
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->changed, NULL);
 	h->file = file;
 	h->dir = dir;
+	if (!dir)
+		h->window = window_new(h, &h->lock, &h->changed, fs->clock);
 	return h;
 }
 
 struct work_handle *work_handle_dir(void)
 {
-	return handle_new(NULL, work_dir_new());
+	return handle_new(NULL, NULL, work_dir_new());
 }
 
 struct work_dir *work_handle_listing(struct work_handle *h)
@@ -61,33 +59,45 @@ void work_handle_unref(struct work_handle *h)
 		return;
 	if (h->file)
 		remote_close(h->file);
+	window_free(h->window);
+	work_bytes_unref(h->whole);
 	work_dir_free(h->dir);
+	pthread_cond_destroy(&h->changed);
 	pthread_mutex_destroy(&h->lock);
-	free(h->ahead);
 	free(h);
 }
 
 /* ---- opening ---- */
 
+static int open_there(struct work_task *task, struct remote_file **ret)
+{
+	AUTO_FREE char *path = work_path(task, NULL);
+
+	return path ? remote_open(task->fs->remote, path, task->deadline, ret) : -ENOENT;
+}
+
 void work_task_open(struct work_task *task)
 {
 	struct work_nodes *nodes = task->fs->work->nodes;
-	AUTO_FREE char *path = work_path(task, NULL);
-	struct work_handle *h;
-	struct remote_file *file;
-	int r = path ? remote_open(task->fs->remote, path, task->deadline, &file) : -ENOENT;
+	struct work_bytes *whole = work_fetch_take(task->fs->work->fetch, task);
+	struct remote_file *file = NULL;
+	int64_t mtime_ns = whole ? whole->attr.mtime_ns : task->place.attr.mtime_ns;
+	int r = whole ? 0 : open_there(task, &file);
 
 	if (r < 0) {
 		work_fail(task, r);
 		return;
 	}
-	h = handle_new(file, NULL);
+	struct work_handle *h = handle_new(task->fs, file, NULL);
+	h->whole = whole;
 	if (!work_claim(task)) {
 		work_handle_unref(h);
 		return;
 	}
+	if (whole)
+		work_nodes_note(nodes, task->ino, &whole->attr);
 	/* Times there are whole seconds: within two of them a change may not show. */
-	int64_t age_ns = clock_real_ns(task->fs->clock) - task->place.attr.mtime_ns;
+	int64_t age_ns = clock_real_ns(task->fs->clock) - mtime_ns;
 	task->fi.keep_cache = work_nodes_unchanged(nodes, task->ino) && age_ns > 2000000000;
 	task->fi.noflush = 1;
 	task->fi.fh = (uintptr_t)h;
@@ -95,57 +105,135 @@ void work_task_open(struct work_task *task)
 		work_handle_unref(h);
 }
 
-/* ---- reading; under the handle's lock ---- */
+/* ---- reading ---- */
 
-/* Whether what is there answers the question, given the file's size as last seen. */
-static bool have(const struct work_handle *h, uint64_t off, size_t size, uint64_t known,
-	int64_t now_ms)
+/* The whole of it, where that is young enough; the caller's reference. */
+static struct work_bytes *whole_of(struct work_handle *h, struct work_task *task)
 {
-	uint64_t end = h->start + h->len;
-
-	if (!h->len || off < h->start || off >= end || now_ms - h->read_ms > AHEAD_AGE_MS)
-		return false;
-	return off + size <= end || end >= known;
+	WITH_LOCK(&h->lock);
+	if (!h->whole)
+		return NULL;
+	bool young = clock_mono_ms(task->fs->clock) - h->whole->read_ms <= WORK_AGE_MS;
+	bool enough = (uint64_t)task->off + task->size <= h->whole->len ||
+		!task->place.seen || task->place.attr.size <= h->whole->len;
+	if (!young || !enough) {
+		work_bytes_unref(STEAL(h->whole));
+		return NULL;
+	}
+	atomic_fetch_add(&h->whole->references, 1);
+	return h->whole;
 }
 
-static int fetch(struct work_task *task, struct work_handle *h, uint64_t off, size_t size)
+/* Opens the file there, if that has not happened yet; once, whoever comes first. */
+static int have_file(struct work_handle *h, struct work_task *task)
 {
-	/* The kernel asks for several parts at a time, so they may come a little out of order. */
-	bool goes_on = h->len && off + AHEAD_FIRST >= h->start + h->len &&
-		off <= h->start + h->len + AHEAD_FIRST;
-	size_t most = off == 0 ? AHEAD_FIRST : goes_on ? h->in_order ? AHEAD_MORE : AHEAD_FIRST : 0;
-	ssize_t n;
+	struct remote_file *file = NULL;
+	int r = 0;
 
-	if (most < size)
-		most = size;
-	h->in_order = goes_on;
-	h->len = 0;
-	if (h->capacity < most) {
-		free(h->ahead);
-		h->ahead = xmalloc(most);
-		h->capacity = most;
+	pthread_mutex_lock(&h->lock);
+	while (r == 0 && !h->file && h->opening)
+		r = work_wait(task, &h->changed, &h->lock);
+	bool open = r == 0 && !h->file;
+	if (open)
+		h->opening = true;
+	pthread_mutex_unlock(&h->lock);
+	if (!open)
+		return r;
+	r = open_there(task, &file);
+	pthread_mutex_lock(&h->lock);
+	h->opening = false;
+	if (r == 0)
+		h->file = file;
+	pthread_cond_broadcast(&h->changed);
+	pthread_mutex_unlock(&h->lock);
+	return r;
+}
+
+/* Waits for a part at `off`; its length, 0 at the end. */
+static ssize_t part_at(struct work_handle *h, struct work_task *task, uint64_t off, size_t size,
+	struct window_part *part)
+{
+	uint64_t known = task->place.seen ? task->place.attr.size : UINT64_MAX;
+	bool planned = false;
+	int r = 0;
+
+	pthread_mutex_lock(&h->lock);
+	while (r == 0) {
+		enum window_state state = window_look(h->window, off, size, known, part);
+
+		if (state == WINDOW_FAILED) {
+			r = part->error;
+			break;
+		}
+		if (!planned || state == WINDOW_ASK) {
+			struct block *blocks = window_plan(h->window, off, size, known);
+
+			planned = true;
+			pthread_mutex_unlock(&h->lock);
+			window_begin(blocks, h->file);
+			pthread_mutex_lock(&h->lock);
+		}
+		if (state == WINDOW_END || state == WINDOW_READY)
+			break;
+		if (state == WINDOW_WAITING)
+			r = work_wait(task, &h->changed, &h->lock);
 	}
-	n = remote_pread(h->file, h->ahead, most, off, task->deadline);
+	pthread_mutex_unlock(&h->lock);
+	return r < 0 ? r : part->block ? (ssize_t)part->len : 0;
+}
+
+static void put_part(struct work_handle *h, struct window_part *part)
+{
+	WITH_LOCK(&h->lock);
+	if (part->block)
+		window_put(part);
+	part->block = NULL;
+}
+
+/* From several blocks, where one does not have it all. */
+static void reply_parts(struct work_handle *h, struct work_task *task, struct window_part *part)
+{
+	AUTO_FREE char *bytes = xmalloc(task->size);
+	ssize_t n = (ssize_t)part->len;
+	size_t done = 0;
+
+	while (n > 0) {
+		memcpy(bytes + done, part->bytes, (size_t)n);
+		done += (size_t)n;
+		put_part(h, part);
+		/* The last block ends with the file as it was seen: no question whether there is more. */
+		bool more = done < task->size &&
+			(!task->place.seen || (uint64_t)task->off + done < task->place.attr.size);
+		n = more ? part_at(h, task, (uint64_t)task->off + done, task->size - done, part) : 0;
+	}
 	if (n < 0)
-		return (int)n;
-	h->start = off;
-	h->len = (size_t)n;
-	h->read_ms = clock_mono_ms(task->fs->clock);
-	return 0;
+		work_fail(task, (int)n);
+	else if (work_claim(task))
+		fuse_reply_buf(task->req, bytes, done);
 }
 
 void work_task_read(struct work_task *task)
 {
 	struct work_handle *h = task->handle;
-	uint64_t off = (uint64_t)task->off;
-	uint64_t known = task->place.seen ? task->place.attr.size : UINT64_MAX;
+	struct work_bytes *whole = whole_of(h, task);
+	struct window_part part = {.block = NULL};
 
-	WITH_LOCK(&h->lock);
-	int r = 0;
-	if (!have(h, off, task->size, known, clock_mono_ms(task->fs->clock)))
-		r = fetch(task, h, off, task->size);
-	if (r < 0)
-		work_fail(task, r);
-	else if (work_claim(task))
-		fs_reply_part(task->req, h->ahead, h->len, task->size, (off_t)(off - h->start));
+	if (whole) {
+		if (work_claim(task))
+			fs_reply_part(task->req, whole->bytes, whole->len, task->size, task->off);
+		work_bytes_unref(whole);
+		return;
+	}
+	ssize_t n = have_file(h, task);
+	if (n == 0)
+		n = part_at(h, task, (uint64_t)task->off, task->size, &part);
+	if (n < 0) {
+		work_fail(task, (int)n);
+	} else if (n > 0 && (size_t)n < task->size) {
+		reply_parts(h, task, &part);
+	} else {
+		if (work_claim(task))
+			fuse_reply_buf(task->req, part.bytes, (size_t)n);
+		put_part(h, &part);
+	}
 }

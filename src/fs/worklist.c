@@ -8,14 +8,9 @@
 
 #define ENTRIES_MAX 1000000
 
-struct item {
-	char *name;
-	struct remote_attr attr;
-};
-
 struct work_dir {
 	pthread_mutex_t lock; /* held while the cluster is asked: a descriptor is read by one at a time */
-	struct item *items;   /* lock */
+	struct work_item *items;   /* lock */
 	size_t count;         /* lock */
 	size_t capacity;      /* lock */
 	bool filled;          /* lock */
@@ -75,7 +70,7 @@ static int keep(void *arg, const char *name, const struct remote_attr *attr)
 		dir->capacity = dir->capacity ? dir->capacity * 2 : 64;
 		dir->items = xrealloc(dir->items, dir->capacity * sizeof(*dir->items));
 	}
-	dir->items[dir->count++] = (struct item){xstrdup(name), *attr};
+	dir->items[dir->count++] = (struct work_item){xstrdup(name), *attr};
 	return 0;
 }
 
@@ -96,10 +91,13 @@ static int fill(struct work_task *task, struct work_dir *dir)
 	if (r == -EOVERFLOW)
 		r = 0;
 	dir->filled = r == 0;
+	if (r == 0)
+		work_fetch_listed(task->fs->work->fetch, task->place.serial, task->place.path, dir->items,
+			dir->count);
 	return r;
 }
 
-static bool add_item(struct work_task *task, struct fs_listing *l, const struct item *item,
+static bool add_item(struct work_task *task, struct fs_listing *l, const struct work_item *item,
 	off_t next)
 {
 	AUTO_FREE char *below = work_below(task, item->name);

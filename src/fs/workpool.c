@@ -21,6 +21,8 @@
 
 /* The call itself ends at its deadline as a rule, and tells more than that. */
 #define LATE_MS 250
+/* So long a thread may still wait on behalf of a caller who has gone. */
+#define SLICE_MS 100
 
 struct work_pool {
 	struct fs *fs;
@@ -31,6 +33,7 @@ struct work_pool {
 	struct work_task *tasks;         /* lock: all not yet answered */
 	struct work_task *first, **last; /* lock: the queue */
 	bool stopping;                   /* lock */
+	_Atomic bool ending;             /* the same, for who holds another lock */
 };
 
 struct work_pool *work_pool_new(struct fs *fs)
@@ -74,6 +77,7 @@ static bool claim(struct work_pool *pool, struct work_task *task)
 	if (task->answered)
 		return false;
 	task->answered = true;
+	atomic_store(&task->gone, true);
 	if (task->prev)
 		task->prev->next = task->next;
 	else
@@ -95,6 +99,22 @@ void work_fail(struct work_task *task, int error)
 {
 	if (work_claim(task))
 		fuse_reply_err(task->req, fs_remote_errno(error));
+}
+
+int work_wait(struct work_task *task, pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+	struct work_pool *pool = task->fs->work->pool;
+	int64_t now = clock_mono_ms(task->fs->clock);
+	int64_t until = now + SLICE_MS < task->deadline ? now + SLICE_MS : task->deadline;
+	struct timespec when = {until / 1000, until % 1000 * 1000000};
+
+	if (now >= task->deadline)
+		return -ETIMEDOUT;
+	/* An atomic, since no two locks are held at once. */
+	if (atomic_load(&task->gone) || atomic_load(&pool->ending))
+		return -EINTR;
+	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &when);
+	return 0;
 }
 
 static void interrupted(fuse_req_t req, void *arg)
@@ -238,6 +258,7 @@ void work_pool_stop(struct work_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
+	atomic_store(&pool->ending, true);
 	pthread_cond_broadcast(&pool->work);
 	pthread_cond_broadcast(&pool->marked);
 	pthread_mutex_unlock(&pool->lock);

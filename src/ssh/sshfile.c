@@ -323,6 +323,7 @@ void ssh_close(struct remote_file *file)
 		c->op.begin = begin_close;
 		c->op.destroy = close_destroy;
 		c->op.finished = close_finished;
+		c->op.always = true;
 		c->handle = f->handle;
 		c->generation = f->generation;
 		sftp_post(ssh_of(file->remote), &c->op);

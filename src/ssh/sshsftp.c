@@ -182,7 +182,7 @@ static void finish(struct ssh_transport *t, struct sftp_op *op)
 /* Under the lock. */
 static bool append(struct ssh_transport *t, struct sftp_op *op)
 {
-	if (t->aborted || t->state != REMOTE_ONLINE || t->stuck)
+	if (t->aborted || t->state != REMOTE_ONLINE || (t->stuck && !op->always))
 		return false;
 	*t->sftp_last = op;
 	t->sftp_last = &op->next;

@@ -22,6 +22,7 @@ struct sftp_op {
 	void (*destroy)(struct sftp_op *op);
 	/* On the thread, under no lock, when it is finished; NULL where somebody waits for it. */
 	void (*finished)(struct sftp_op *op);
+	bool always;      /* set once: also where the server is silent */
 	unsigned pending; /* the thread's: requests without an answer */
 	int result;       /* the thread's until `done` */
 	bool begun;       /* lock */
