@@ -372,14 +372,17 @@ struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *t
 		return NULL;
 	pthread_mutex_lock(&fetch->lock);
 	struct entry *e = &l->entries[at];
-	while (e->state == ASKED && work_wait(task, &fetch->changed, &fetch->lock) == 0)
-		;
+	int r = 0;
+	while (e->state == ASKED && r == 0)
+		r = work_wait(task, &fetch->changed, &fetch->lock);
 	if (e->bytes && is_young(e, clock_mono_ms(fetch->fs->clock))) {
 		bytes = STEAL(e->bytes);
 		l->ahead--;
 	}
 	unref(l);
 	pthread_mutex_unlock(&fetch->lock);
+	if (r == -ETIMEDOUT)
+		remote_is_late(fetch->fs->remote);
 	return bytes;
 }
 

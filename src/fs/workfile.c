@@ -179,6 +179,8 @@ static ssize_t part_at(struct work_handle *h, struct work_task *task, uint64_t o
 			r = work_wait(task, &h->changed, &h->lock);
 	}
 	pthread_mutex_unlock(&h->lock);
+	if (r == -ETIMEDOUT)
+		remote_is_late(task->fs->remote);
 	return r < 0 ? r : part->block ? (ssize_t)part->len : 0;
 }
 

@@ -109,7 +109,7 @@ int work_wait(struct work_task *task, pthread_cond_t *cond, pthread_mutex_t *loc
 	struct timespec when = {until / 1000, until % 1000 * 1000000};
 
 	if (now >= task->deadline)
-		return -ETIMEDOUT;
+		return -ETIMEDOUT; /* the caller tells the transport, under no lock */
 	/* An atomic, since no two locks are held at once. */
 	if (atomic_load(&task->gone) || atomic_load(&pool->ending))
 		return -EINTR;

@@ -158,6 +158,14 @@ static void fetch_destroy(struct sftp_op *op)
 	free(f);
 }
 
+void ssh_is_late(struct remote *r)
+{
+	struct ssh_transport *t = ssh_of(r);
+
+	WITH_LOCK(&t->lock);
+	t->stuck = t->state == REMOTE_ONLINE;
+}
+
 int ssh_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
 	remote_fetched_fn each, void *arg)
 {

@@ -89,6 +89,12 @@ int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_
 	return r->ops->fetch ? r->ops->fetch(r, paths, count, most, each, arg) : -EOPNOTSUPP;
 }
 
+void remote_is_late(struct remote *r)
+{
+	if (r->ops->is_late)
+		r->ops->is_late(r);
+}
+
 void remote_close(struct remote_file *f)
 {
 	if (f)

@@ -84,6 +84,7 @@ struct remote_ops {
 		remote_read_fn done, void *arg);
 	int (*fetch)(struct remote *r, const char *const *paths, size_t count, size_t most,
 		remote_fetched_fn each, void *arg); /* may be NULL */
+	void (*is_late)(struct remote *r); /* may be NULL */
 	void (*close)(struct remote_file *f);
 	int (*unlink)(struct remote *r, const char *path, int64_t deadline);
 	int (*rmdir)(struct remote *r, const char *path, int64_t deadline);
@@ -143,6 +144,9 @@ void remote_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64
  * -EOPNOTSUPP where the transport has no such round trips to save: then nothing is called. */
 int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
 	remote_fetched_fn each, void *arg);
+/* Somebody's deadline has passed while what was so begun is still under way: until the far side is heard
+ * again, calls on files answer -ENOTCONN at once. */
+void remote_is_late(struct remote *r);
 void remote_close(struct remote_file *f);
 int remote_unlink(struct remote *r, const char *path, int64_t deadline);
 int remote_rmdir(struct remote *r, const char *path, int64_t deadline);
