@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,39 @@ static void a_task_has_files(void **state)
 	job_unref(copy);
 }
 
+static void a_record_keeps_their_words(void **state)
+{
+	struct tasks *t = of_array("0-5,9"), *again = of_array("0-5,9");
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	tasks_set_word(t, 0, "COMPLETED");
+	tasks_set_word(t, 1, "COMPLETED");
+	tasks_set_word(t, 2, "FAILED");
+	tasks_set_word(t, 5, "COMPLETED");
+	tasks_set_word(t, 9, "COMPLETED");
+	tasks_set_word(t, 7, "FAILED");
+	tasks_print_words(t, 100, &text);
+	assert_string_equal(text.data, "COMPLETED 0-1,5,9\nFAILED 2\n");
+	strbuf_reset(&text);
+	tasks_print_words(t, 12, &text);
+	assert_string_equal(text.data, "FAILED 2\n");
+	assert_int_equal(tasks_take_words(again, "COMPLETED 0-1,5,9"), 0);
+	assert_int_equal(tasks_take_words(again, "FAILED 2"), 0);
+	for (size_t i = 0; i < t->count; i++)
+		assert_string_equal(tasks_word(again, &again->items[i], "FAILED"),
+			tasks_word(t, &t->items[i], "FAILED"));
+	assert_int_equal(tasks_take_words(again, "FAILED"), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "FAILED "), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "FAILED 1,x"), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "failed 1"), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "FAILED 0-3,2"), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "FAILED 3-2"), -EINVAL);
+	assert_int_equal(tasks_take_words(again, "FAILED 0-99999999999999999999"), 0);
+	tasks_unref(t);
+	tasks_unref(again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +344,7 @@ int main(void)
 		cmocka_unit_test(only_what_differs_gets_a_new_time),
 		cmocka_unit_test(patterns_are_resolved_as_slurm_does),
 		cmocka_unit_test(a_task_has_files),
+		cmocka_unit_test(a_record_keeps_their_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

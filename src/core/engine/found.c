@@ -18,6 +18,7 @@
 #include "jobstate.h"
 #include "log.h"
 #include "shell.h"
+#include "tasks.h"
 
 #define QUERY_MS 300000
 #define AGAIN_MS 30000
@@ -145,6 +146,29 @@ static struct job *make_found(struct engine *e, const struct found *f, bool ours
 	return job;
 }
 
+/* Which tasks an array has its script tells, and its record how they ended; what that has no room for
+ * is not known any more. */
+static void set_found_tasks(struct engine *e, struct job *job, const struct found *f)
+{
+	struct tasks *tasks = f->script.len ? tasks_of_script(f->script.data, e->user) : NULL;
+
+	if (!tasks)
+		return;
+	const char *line = job->recorded ? f->state.tasks : "";
+	for (unsigned n = 0; n < TASKS_WORDS && *line; n++) {
+		AUTO_FREE char *copy = xstrndup(line, strcspn(line, "\n"));
+
+		if (tasks_take_words(tasks, copy) < 0)
+			log_warning("%s: its record tells of no such tasks: %s", f->folder, copy);
+		line += strlen(copy) + 1;
+	}
+	for (size_t i = 0; job->recorded && strcmp(job->state, "COMPLETED") && i < tasks->count; i++)
+		if (!tasks->items[i].word)
+			tasks_set_word(tasks, tasks->items[i].id, "UNKNOWN");
+	if (watch_set_tasks(e, job, tasks) < 0)
+		log_error("%s: its tasks cannot be written to the database", job->name);
+}
+
 static void add_found(struct engine *e, const struct found *f)
 {
 	bool ours = !strcmp(f->record.installation, e->installation->id);
@@ -160,6 +184,7 @@ static void add_found(struct engine *e, const struct found *f)
 		job_unref(job);
 		return;
 	}
+	set_found_tasks(e, job, f);
 	watch_find_outputs(e, job);
 	enum jobstate_class class = jobstate_class(job->state);
 	bool told = strcmp(job->name, f->record.name);

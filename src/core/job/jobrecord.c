@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "tasks.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -13,6 +14,7 @@
 /* Until the year 9999, so that every time can be shown. */
 #define LATEST_S INT64_C(253402300799)
 #define FACTS_MAX 4096
+#define TASKS_MAX 3000
 
 /* Of the facts in a job's info those that tell of its run; no other key gets into it from a record. */
 static const char *const fact_keys[] = {"exit_code", "signal", "node_list", "partition", "account",
@@ -44,6 +46,15 @@ static bool is_fact(const char *line, size_t len)
 	return false;
 }
 
+static void write_tasks(const struct tasks *tasks, struct strbuf *ret)
+{
+	struct strbuf words AUTO_STRBUF = STRBUF_INIT;
+
+	tasks_print_words(tasks, TASKS_MAX, &words);
+	for (const char *line = words.data; *line; line = strchr(line, '\n') + 1)
+		strbuf_addf(ret, "task = %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
 void jobrecord_write_state(const struct job *job, struct strbuf *ret)
 {
 	strbuf_addf(ret, "version = 1\nuuid = %s\nslurm_id = %s\nstate = %s\nended = %lld\n"
@@ -58,6 +69,8 @@ void jobrecord_write_state(const struct job *job, struct strbuf *ret)
 			strbuf_addf(ret, "fact = %.*s\n", (int)len, line);
 		line += len + (line[len] == '\n');
 	}
+	if (job->tasks)
+		write_tasks(job->tasks, ret);
 }
 
 /* ---- reading ---- */
@@ -198,8 +211,20 @@ static int take_results(struct jobrecord_state *s, const char *value, size_t len
 	return s->kept || s->discarded || (len == 4 && !memcmp(value, "open", 4)) ? 0 : -EINVAL;
 }
 
-static int take_state_pair(struct jobrecord_state *s, struct strbuf *facts, const char *key,
-	const char *value, size_t len)
+static int take_tasks(struct strbuf *tasks, const char *value, size_t len)
+{
+	size_t word = len ? strspn(value, UPPER "_") : 0;
+
+	if (!word || word >= len || value[word] != ' ' ||
+		word + 1 + strspn(value + word + 1, DIGITS ",-") < len)
+		return -EINVAL;
+	strbuf_add(tasks, value, len);
+	strbuf_addc(tasks, '\n');
+	return 0;
+}
+
+static int take_state_pair(struct jobrecord_state *s, struct strbuf *facts, struct strbuf *tasks,
+	const char *key, const char *value, size_t len)
 {
 	if (!strcmp(key, "version"))
 		return take_version(value, len);
@@ -215,12 +240,14 @@ static int take_state_pair(struct jobrecord_state *s, struct strbuf *facts, cons
 		return take_results(s, value, len);
 	if (!strcmp(key, "fact"))
 		return take_fact(facts, value, len);
+	if (!strcmp(key, "task"))
+		return take_tasks(tasks, value, len);
 	return 0;
 }
 
 int jobrecord_parse_state(const char *text, size_t len, struct jobrecord_state *ret)
 {
-	struct strbuf facts AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf facts AUTO_STRBUF = STRBUF_INIT, tasks AUTO_STRBUF = STRBUF_INIT;
 	const char *at = text, *end = text + len, *value;
 	char key[16];
 	size_t n;
@@ -228,7 +255,7 @@ int jobrecord_parse_state(const char *text, size_t len, struct jobrecord_state *
 
 	*ret = (struct jobrecord_state){.ended_s = 0};
 	while (r > 0 && (r = next_pair(&at, end, key, &value, &n)) > 0)
-		if (take_state_pair(ret, &facts, key, value, n) < 0)
+		if (take_state_pair(ret, &facts, &tasks, key, value, n) < 0)
 			r = -EINVAL;
 	if (r < 0 || !is_uuid(ret->uuid) || !*ret->slurm_id || !*ret->state) {
 		/* Nobody must take the part that could be read for the whole. */
@@ -236,6 +263,7 @@ int jobrecord_parse_state(const char *text, size_t len, struct jobrecord_state *
 		return -EINVAL;
 	}
 	ret->facts = strbuf_steal(&facts);
+	ret->tasks = strbuf_steal(&tasks);
 	return 0;
 }
 
@@ -247,4 +275,5 @@ void jobrecord_release(struct jobrecord *record)
 void jobrecord_state_release(struct jobrecord_state *state)
 {
 	free(STEAL(state->facts));
+	free(STEAL(state->tasks));
 }

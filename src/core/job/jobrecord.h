@@ -34,6 +34,7 @@ struct jobrecord_state {
 	bool kept;
 	bool discarded;
 	char *facts;               /* as in struct job */
+	char *tasks;               /* of an array: tasks_take_words()' lines */
 };
 
 /* Appends the record of `job`. */

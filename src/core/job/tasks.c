@@ -387,6 +387,14 @@ bool tasks_stamp(struct tasks *now, const struct tasks *before, int64_t real_ns,
 	return changed;
 }
 
+void tasks_set_word(struct tasks *t, uint64_t id, const char *word)
+{
+	size_t at = position(t, id);
+
+	if (at < t->count && t->items[at].id == id)
+		t->items[at].word = number_of(t, word);
+}
+
 /* ---- the store's text ---- */
 
 /* Whether `b` goes on the run that begins with `first` and has come to `a`. */

@@ -97,6 +97,16 @@ bool tasks_stamp(struct tasks *now, const struct tasks *before, int64_t real_ns,
 bool task_same(const struct tasks *a, const struct task *x, const struct tasks *b,
 	const struct task *y);
 
+/* Gives a task, where there is one of that id, its word; nothing else of it is known then. */
+void tasks_set_word(struct tasks *tasks, uint64_t id, const char *word);
+
+/* ---- for a job's record on the cluster: taskwords.c ---- */
+
+/* Appends a line "WORD 0-3,7" for each word, of up to `max` bytes together: what is beyond is left out. */
+void tasks_print_words(const struct tasks *tasks, size_t max, struct strbuf *ret);
+/* Gives the tasks that such a line names its word.  0, or -EINVAL where it is none. */
+int tasks_take_words(struct tasks *tasks, const char *line);
+
 /* ---- for the store ---- */
 
 void tasks_print(const struct tasks *tasks, struct strbuf *ret);
