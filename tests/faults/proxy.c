@@ -8,7 +8,8 @@
  * way.  `rate` is bytes a second each way.  `cut-up` and `cut-down` reset a connection once so many
  * bytes went from or to the client; `cuts` is how many connections are treated so (default 1).
  * Lines on its standard input change what it does: "silent", "go", "cut" (all connections now),
- * "refuse" (new ones), and each option as above.  It ends with its input.
+ * "refuse" (new ones), "count" (prints how many
+ * bytes went up in all), and each option as above.  It ends with its input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -62,6 +63,7 @@ static struct {
 } line_is = {.cuts = 1};
 
 static struct line *lines[LINES_MAX];
+static uint64_t gone_up; /* by connections that have ended */
 
 static int64_t now_us(void)
 {
@@ -127,6 +129,7 @@ static void cut(size_t i)
 	setsockopt(l->up.to, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	close(l->up.from);
 	close(l->up.to);
+	gone_up += l->up.passed;
 	free_pieces(&l->up);
 	free_pieces(&l->down);
 	free(l);
@@ -231,6 +234,16 @@ static void run_lines(int64_t now)
 	}
 }
 
+static void count_bytes(void)
+{
+	uint64_t sum = gone_up;
+
+	for (size_t i = 0; i < LINES_MAX; i++)
+		sum += lines[i] ? lines[i]->up.passed : 0;
+	printf("%llu\n", (unsigned long long)sum);
+	fflush(stdout);
+}
+
 static void obey(char *text)
 {
 	char *value = strchr(text, '=');
@@ -246,6 +259,8 @@ static void obey(char *text)
 	else if (strcmp(text, "cut") == 0)
 		for (size_t i = 0; i < LINES_MAX; i++)
 			lines[i] ? cut(i) : (void)0;
+	else if (strcmp(text, "count") == 0)
+		count_bytes();
 	else if (value && strcmp(text, "delay") == 0)
 		line_is.delay_ms = atol(value);
 	else if (value && strcmp(text, "rate") == 0)

@@ -15,6 +15,8 @@
 #define GROUPED_MAX (1u << 20)
 #define GROUP_SIZE (8u << 20)
 #define STREAMS_MAX 16
+/* What a piece that was cut can go on from. */
+#define BLOCK (UINT64_C(1) << 20)
 #define SENT_AT_ONCE (256u << 10)
 /* Comparing what an earlier upload left. */
 #define COMPARE_MS 3600000
@@ -35,19 +37,33 @@ static const char begin[] =
 	"  echo \"${text%% *}\"\n"
 	"}\n";
 
-/* "NAME SIZE" of each file that was begun: what its pieces are. */
+/* "NAME SIZE COUNT" of each file that was begun, and COUNT sums: which of its pieces are there; and of the
+ * blocks of a piece that is there in part, what they are. */
 static const char compare[] =
-	"while read -r name size; do\n"
-	"  [ -f \"$name.part\" ] || continue\n"
+	"blocks() {\n"
+	"  local at=0\n"
+	"  while [ $at -lt 16 ] && [ $((at << 20)) -lt \"$4\" ]; do\n"
+	"    printf 'block %s %d %d %s\\n' \"$1\" \"$2\" $at \"$(sum_of \"$1.part\" $(($3 + (at << 20))) $((1 << 20)))\"\n"
+	"    at=$((at + 1))\n"
+	"  done\n"
+	"}\n"
+	/* look_at NAME INDEX OFFSET LENGTH SUM */
+	"look_at() {\n"
+	"  local have=$(sum_of \"$1.part\" \"$3\" \"$4\")\n"
+	"  if [ \"$have\" = \"$5\" ]; then printf 'piece %s %d %d %s\\n' \"$1\" \"$2\" \"$inode\" \"$5\"\n"
+	/* A hole is what nothing was written to. */
+	"  elif ! cmp -s -n \"$4\" -i \"$3:0\" -- \"$1.part\" /dev/zero; then blocks \"$@\"; fi\n"
+	"}\n"
+	"while read -r name size count; do\n"
+	"  [ -f \"$name.part\" ] || : > \"$name.part\" || exit 74\n"
 	"  have=$(stat -c %s -- \"$name.part\") inode=$(stat -c %i -- \"$name.part\")\n"
-	"  index=0\n"
-	"  while [ $((index * piece)) -lt \"$have\" ] && [ $((index * piece)) -lt \"$size\" ]; do\n"
+	"  for ((index = 0; index < count; index++)); do\n"
+	"    read -r sum\n"
+	"    [ $((index * piece)) -lt \"$have\" ] || continue\n"
 	"    length=$((size - index * piece))\n"
 	"    [ $length -le $piece ] || length=$piece\n"
-	"    { printf 'piece %s %d %d %s\\n' \"$name\" $index \"$inode\"\\\n"
-	"        \"$(sum_of \"$name.part\" $((index * piece)) $length)\"; } &\n"
-	"    index=$((index + 1))\n"
-	"    [ $((index % 2)) = 1 ] || wait\n"
+	"    look_at \"$name\" $index $((index * piece)) $length \"$sum\" &\n"
+	"    [ $((index % 2)) = 0 ] || wait\n"
 	"  done\n"
 	"done\n"
 	"wait\n";
@@ -69,10 +85,10 @@ static const char receive[] =
 	"}\n"
 	"umask 077\n"
 	"trap 'rm -rf -- \"$root/staging/$batch\"' EXIT\n"
-	"while read -r word name index offset length sum; do\n"
+	"while read -r word name index offset length sum skip; do\n"
 	"  if [ \"$word\" = group ]; then group \"$name\" || exit 75; continue; fi\n"
-	"  nice dd of=\"$name.part\" bs=1M iflag=fullblock,count_bytes count=\"$length\" oflag=seek_bytes\\\n"
-	"    seek=\"$offset\" conv=notrunc status=none || exit 74\n"
+	"  nice dd of=\"$name.part\" bs=1M iflag=fullblock,count_bytes count=$((length - skip))\\\n"
+	"    oflag=seek_bytes seek=$((offset + skip)) conv=notrunc status=none || exit 74\n"
 	"  wait\n"
 	"  check \"$name\" \"$index\" \"$offset\" \"$length\" \"$sum\" &\n"
 	"done\n"
@@ -81,11 +97,13 @@ static const char receive[] =
 /* A piece of one file, or several whole files. */
 struct task {
 	size_t file, piece;
+	unsigned begun; /* blocks of the piece that need not be sent */
 	size_t count; /* of the files from `file` on that form a group; 0: it is a piece */
 };
 
 struct progress {
 	bool *verified;   /* pieces */
+	unsigned *begun;  /* of each piece, blocks of its front that are there */
 	uint64_t inode;   /* that all verified ones have; 0: there are none yet */
 	bool mixed;       /* they do not: somebody renamed the file meanwhile */
 };
@@ -161,6 +179,43 @@ static void take_piece(struct upload *u, const char *line)
 	p->inode = inode;
 }
 
+static int sum_block(int fd, uint64_t at, uint64_t length, struct strbuf *ret)
+{
+	AUTO_FREE char *buffer = xmalloc(BLOCK);
+	unsigned char digest[FILESUM_SIZE];
+
+	if (pread(fd, buffer, length, (off_t)at) != (ssize_t)length)
+		return -EIO;
+	EVP_Digest(buffer, length, digest, NULL, EVP_sha256(), NULL);
+	filesum_add_hex(ret, digest);
+	return 0;
+}
+
+/* "block NAME INDEX BLOCK SUM": what lies there of a piece that is not complete. */
+static void take_block(struct upload *u, const char *line)
+{
+	struct strbuf sum AUTO_STRBUF = STRBUF_INIT;
+	char name[80], hex[80];
+	size_t index;
+	unsigned block;
+
+	if (sscanf(line, "block %79s %zu %u %79s", name, &index, &block, hex) != 4)
+		return;
+	const struct upload_file *file = bsearch(name, u->files, u->count, sizeof(*file), by_name);
+	if (!file || index >= file->entry->sum->count)
+		return;
+	struct progress *p = &u->progress[file - u->files];
+	uint64_t length = piece_length(file->entry->sum, index);
+	uint64_t at = (uint64_t)block * BLOCK;
+	if (p->begun[index] != block || at >= length)
+		return;
+	int fd AUTO_CLOSE = stage_entry_open(file->entry);
+	length = length - at < BLOCK ? length - at : BLOCK;
+	if (fd >= 0 && sum_block(fd, index * FILESUM_PIECE + at, length, &sum) == 0 &&
+		!strcmp(sum.data, hex))
+		p->begun[index]++;
+}
+
 static int take_answer(struct upload *u, struct command *command, int64_t silence_ms)
 {
 	struct command_result result AUTO_RESULT = COMMAND_RESULT_INIT;
@@ -170,7 +225,7 @@ static int take_answer(struct upload *u, struct command *command, int64_t silenc
 		return r;
 	WITH_LOCK(&u->lock);
 	for (char *at = result.out.data, *line; (line = strsep(&at, "\n"));)
-		take_piece(u, line);
+		strncmp(line, "block ", 6) ? take_piece(u, line) : take_block(u, line);
 	if (result.status == 0 && result.err.len == 0)
 		return 0;
 	strbuf_rtrim(&result.err);
@@ -185,10 +240,17 @@ static int look_at_begun(struct upload *u)
 	struct strbuf list AUTO_STRBUF = STRBUF_INIT;
 	struct command command;
 
-	for (size_t i = 0; i < u->count; i++)
-		if (u->files[i].begun && !grouped(&u->files[i]))
-			strbuf_addf(&list, "%s %llu\n", u->files[i].entry->sum->name,
-				(unsigned long long)u->files[i].entry->size);
+	for (size_t i = 0; i < u->count; i++) {
+		const struct filesum *sum = u->files[i].entry->sum;
+
+		if (!u->files[i].begun || grouped(&u->files[i]))
+			continue;
+		strbuf_addf(&list, "%s %llu %zu\n", sum->name, (unsigned long long)sum->size, sum->count);
+		for (size_t p = 0; p < sum->count; p++) {
+			filesum_add_hex(&list, sum->pieces[p]);
+			strbuf_addc(&list, '\n');
+		}
+	}
 	if (!list.len)
 		return 0;
 	int r = start(u, &command, compare, 0);
@@ -210,6 +272,8 @@ static int send_piece(struct upload *u, struct command *command, const struct ta
 	const struct stage_entry *entry = u->files[task->file].entry;
 	struct strbuf head AUTO_STRBUF = STRBUF_INIT;
 	uint64_t at = task->piece * FILESUM_PIECE, left = piece_length(entry->sum, task->piece);
+	/* Of a whole piece that is not what it should be nothing is of use. */
+	uint64_t skip = (uint64_t)task->begun * BLOCK < left ? (uint64_t)task->begun * BLOCK : 0;
 	int fd AUTO_CLOSE = stage_entry_open(entry);
 
 	if (fd < 0)
@@ -217,7 +281,9 @@ static int send_piece(struct upload *u, struct command *command, const struct ta
 	strbuf_addf(&head, "piece %s %zu %llu %llu ", entry->sum->name, task->piece,
 		(unsigned long long)at, (unsigned long long)left);
 	filesum_add_hex(&head, entry->sum->pieces[task->piece]);
-	strbuf_addc(&head, '\n');
+	strbuf_addf(&head, " %llu\n", (unsigned long long)skip);
+	at += skip;
+	left -= skip;
 	int r = remote_write(command->proc, head.data, head.len,
 		clock_in(u->cluster->clock, STAGE_SILENCE_MS));
 	while (r == 0 && left) {
@@ -337,11 +403,11 @@ static void plan(struct upload *u)
 			group = NULL;
 			for (size_t p = 0; p < sum->count; p++)
 				if (!u->progress[i].verified[p])
-					add_task(u, (struct task){i, p, 0});
+					add_task(u, (struct task){i, p, u->progress[i].begun[p], 0});
 			continue;
 		}
 		if (!group || size > GROUP_SIZE) {
-			add_task(u, (struct task){i, 0, 0});
+			add_task(u, (struct task){i, 0, 0, 0});
 			group = &u->tasks[u->task_count - 1];
 			size = 0;
 		}
@@ -371,8 +437,10 @@ int upload_run(const struct cluster *cluster, const struct stage_place *place,
 
 	pthread_mutex_init(&u.lock, NULL);
 	u.progress = xcalloc(count, sizeof(*u.progress));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		u.progress[i].verified = xcalloc(files[i].entry->sum->count, sizeof(bool));
+		u.progress[i].begun = xcalloc(files[i].entry->sum->count, sizeof(unsigned));
+	}
 	int r = look_at_begun(&u);
 	for (size_t i = 0; i < count; i++)
 		u.progress[i].mixed = false;
@@ -382,8 +450,10 @@ int upload_run(const struct cluster *cluster, const struct stage_place *place,
 			run_streams(&u);
 		r = conclude(&u);
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		free(u.progress[i].verified);
+		free(u.progress[i].begun);
+	}
 	free(u.progress);
 	free(u.tasks);
 	pthread_mutex_destroy(&u.lock);
