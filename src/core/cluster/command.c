@@ -37,8 +37,10 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	int r = make_nonce(command->nonce);
 	if (r < 0)
 		return r;
-	strbuf_addf(&framed, "printf '\\n%s begin\\n'\n(\n%s\n)\nprintf '\\n%s rc=%%d\\n' \"$?\"\n",
-		command->nonce, script, command->nonce);
+	/* The error stream has an opening line, too: what a login prints there are not Slurm's words. */
+	strbuf_addf(&framed, "printf '\\n%s begin\\n' >&2\nprintf '\\n%s begin\\n'\n(\n%s\n)\n"
+		"printf '\\n%s rc=%%d\\n' \"$?\"\n", command->nonce, command->nonce, script,
+		command->nonce);
 	shell_login_command(&line, cluster->setup, framed.data);
 	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
 }
@@ -98,6 +100,20 @@ void command_abandon(struct command *command)
 	strbuf_release(&command->early);
 }
 
+/* Without its opening line all of it is kept: it may say why the script was not even begun. */
+static void drop_noise(const struct command *command, struct strbuf *err)
+{
+	char opening[64];
+	size_t len = (size_t)snprintf(opening, sizeof(opening), "\n%s begin\n", command->nonce);
+	const char *found = memmem(err->data, err->len, opening, len);
+
+	if (!found)
+		return;
+	size_t noise = (size_t)(found - err->data) + len;
+	memmove(err->data, err->data + noise, err->len - noise);
+	strbuf_truncate(err, err->len - noise);
+}
+
 static int take_frame(struct command *command, struct command_result *ret)
 {
 	const char *body;
@@ -129,6 +145,7 @@ int command_finish(struct command *command, int64_t timeout_ms, struct command_r
 	if (r == 0)
 		remote_wait(command->proc, &status, clock_in(command->cluster->clock, timeout_ms));
 	remote_release(STEAL(command->proc));
+	drop_noise(command, &ret->err);
 	return r < 0 ? r : take_frame(command, ret);
 }
 
@@ -172,6 +189,7 @@ int command_follow(struct command *command, int64_t timeout_ms, command_take_fn 
 	if (r == 0)
 		remote_wait(command->proc, &status, clock_in(clock, timeout_ms));
 	remote_release(STEAL(command->proc));
+	drop_noise(command, &ret->err);
 	return r < 0 ? r : take_frame(command, ret);
 }
 

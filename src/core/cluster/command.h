@@ -28,7 +28,7 @@ struct command {
 struct command_result {
 	int status;        /* of the script */
 	struct strbuf out; /* what it printed */
-	struct strbuf err; /* what came on stderr, the first 64 KiB */
+	struct strbuf err; /* what it said on stderr, the first 64 KiB; no word of the login before it */
 };
 
 #define COMMAND_RESULT_INIT ((struct command_result){.out = STRBUF_INIT, .err = STRBUF_INIT})
