@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """Runs one scenario (README) with a real mount, and checks what must hold in all of them.
 
-    bench.py BUILD SCENARIO     BUILD: the build folder; ends with 0, 1 where something is wrong, 77 where it
-                                cannot be run here.  $KEEP keeps its folder.
+    bench.py BUILD SCENARIO [N[,M]]     BUILD: the build folder; ends with 0, 1 where something is wrong, 77 where
+        it cannot be run here.  With N the daemon is killed at the Nth point of core/base/fault.h that it passes, the
+        next one at the Mth, and started again; what was under way is then done again as a user would.  With 0
+        for N nothing is killed, and the number of points is printed.  $KEEP keeps its folder.
 """
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -80,7 +83,8 @@ class Clock:
 
 
 class Bench:
-    def __init__(self, build, path):
+    def __init__(self, build, path, kills=None):
+        self.kills, self.killed, self.counts = kills or [], 0, kills == [0]
         self.build, self.path = os.path.abspath(build), os.path.abspath(path)
         self.scenario = scenario.read(path)
         self.dir = tempfile.mkdtemp(prefix="slurmount-fault.")
@@ -147,10 +151,16 @@ class Bench:
     # ---- steps ----
 
     def do_mount(self, number="1", state="state"):
-        program = os.environ.get("SLURMOUNT", f"{self.build}/src/fs/slurmount")
+        program = f"{self.build}/src/fs/slurmount"
+        more = {"XDG_STATE_HOME": f"{self.dir}/{state}"}
+        if self.kills or self.killed:
+            program = f"{self.build}/tests/faults/slurmount-faults"
+        if self.counts:
+            more["FAULT_LOG"] = f"{self.dir}/points"
+        elif self.kills:
+            more["FAULT_AT"] = str(self.kills.pop(0))
         command = [program, "-f", "-c", f"{self.dir}/profile.ini", "local", self.mnt(number)]
-        self.mounts[number] = self.start(command, f"daemon{number}.log",
-                                         XDG_STATE_HOME=f"{self.dir}/{state}")
+        self.mounts[number] = self.start(command, f"daemon{number}.log", **more)
         end = time.monotonic() + 60
         while time.monotonic() < end:
             self.clock.run(100)
@@ -161,9 +171,34 @@ class Bench:
             except OSError:
                 pass
             if self.mounts[number].poll() is not None:
+                if self.revive():
+                    return
                 break
             time.sleep(0.01)
         raise Wrong(f"no mount: {uncounted(f'{self.dir}/daemon{number}.log')[-2000:]}")
+
+    def revive(self):
+        """Starts the daemon again where it was killed as planned; false where it was not."""
+        daemon = self.mounts.get("1")
+        try:
+            if not daemon or daemon.wait(2 if self.killed or self.kills is not None else 0) != -signal.SIGKILL:
+                return False
+        except subprocess.TimeoutExpired:
+            return False
+        del self.mounts["1"]
+        self.killed += 1
+        self.seen.clear()
+        self.do_mount()
+        return True
+
+    def persist(self, call, *arguments):
+        """Does it again where the daemon is killed in the middle."""
+        while True:
+            try:
+                return call(*arguments)
+            except OSError:
+                if not self.revive():
+                    raise
 
     def do_copy(self, to):
         """The state as a backup or another machine would have it."""
@@ -187,15 +222,26 @@ class Bench:
         while daemon.poll() is None and time.monotonic() < end:
             self.clock.run(100)
             time.sleep(0.005)
+        if daemon.poll() == -signal.SIGKILL and self.killed + len(self.kills):
+            return
         if daemon.poll() != 0:
             raise Wrong(f"the daemon ended with {daemon.poll()}: "
                         f"{uncounted(f'{self.dir}/daemon{number}.log')[-2000:]}")
         self.seen.clear()
 
     def do_drop(self, name, how="now"):
+        self.persist(self.drop, name, how)
+
+    def drop(self, name, how):
+        """Again, where a first time was cut short: what became a job is one, all else is dropped anew."""
+        if os.path.exists(f"{self.mnt()}/jobs/{name}"):
+            return
+        shutil.rmtree(f"{self.mnt()}/jobs/new/{name}", ignore_errors=True)
+        self.clock.settle()
         lines = dict(self.scenario.jobs[name])
-        draft = f"{self.mnt()}/jobs/new/{name}"
-        os.mkdir(draft)
+        draft = f"{self.mnt()}/jobs/new" + ("" if how == "loose" else f"/{name}")
+        if how != "loose":
+            os.mkdir(draft)
         content = random.randbytes(int(lines.pop("size", "70000")))
         for path, data in (("input", content), ("with blank", b"x" * 5000), ("empty", b"")):
             with open(f"{draft}/{path}", "wb") as file:
@@ -208,15 +254,18 @@ class Bench:
                           f" && [ -e empty ] && wc -c < 'with blank' && exit {code}")
         self.started[name] = want
         config = {"job": {"command": body, "submit": "manual"}, "slurm": {"time": "00:05:00", "mem": "10M"}}
+        if how == "loose":
+            config["job"].update(submit="auto", name=name)
         for key, value in lines.items():
             section, _, key = key.rpartition(".")
             config.setdefault(section or "slurm", {})[key] = value
         with open(f"{draft}/config.ini", "w", encoding="utf-8") as file:
             for section, pairs in config.items():
                 file.write(f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in pairs.items()))
-        if how == "draft":
-            return
-        self.submit(name)
+        if how == "now":
+            self.submit(name)
+        elif how == "loose":
+            self.until(f"{name} is submitted", 120, lambda: os.path.exists(f"{self.mnt()}/jobs/{name}"))
 
     def submit(self, name):
         for attempt in range(100):
@@ -226,8 +275,11 @@ class Bench:
             while process.poll() is None:
                 self.clock.run(20)
                 time.sleep(0.002)
-            if process.returncode == 0:
+            if process.returncode == 0 or os.path.exists(f"{self.mnt()}/jobs/{name}"):
                 return
+            # (The kernel keeps attributes of a dead mount, so that only the process tells.)
+            if self.mounts["1"].poll() is not None:
+                raise OSError(errno.ENOTCONN, "the daemon is dead")
             if attempt > 20:
                 raise Wrong(f"{name} was not submitted: {process.stderr.read()}")
             self.clock.run(500)
@@ -259,7 +311,14 @@ class Bench:
         self.until(f"{path}: {text}", seconds, lambda: text in self.read(path))
 
     def do_ctl(self, name, verb):
-        self.write_slowly(f"{self.mnt()}/jobs/{name}/ctl", verb)
+        try:
+            self.write_slowly(f"{self.mnt()}/jobs/{name}/ctl", verb)
+        except Wrong:
+            if not self.revive():
+                raise
+            # It may have been heard.
+            if verb in self.read(f"{name}/ctl").split():
+                self.do_ctl(name, verb)
 
     def write_slowly(self, path, text):
         """By a process of its own, since the engine answers, which needs its time."""
@@ -275,7 +334,10 @@ class Bench:
         while process.poll() is None:
             self.clock.run(20)
             time.sleep(0.002)
-        if process.returncode:
+        if process.returncode and self.revive():
+            if os.path.exists(f"{self.mnt()}/jobs/{name}"):
+                self.do_remove(name)
+        elif process.returncode:
             raise Wrong(f"rmdir {name}: {process.stderr.read().decode()}")
         self.started.pop(name, None)
         self.seen.pop(name, None)
@@ -286,6 +348,12 @@ class Bench:
         if not found:
             raise Wrong(f"no directory of {name}")
         return f"{self.dir}/scratch/{sorted(found)[-1]}"
+
+    def do_gone(self, name):
+        """Its directory on scratch goes, in the end."""
+        def gone():
+            return not [e for e in os.listdir(f"{self.dir}/scratch") if e.rsplit("-", 1)[0] == name]
+        self.until(f"the directory of {name} is gone", 3600, gone)
 
     def do_purge(self, name):
         shutil.rmtree(self.workdir(name))
@@ -299,7 +367,7 @@ class Bench:
 
     def read(self, path):
         try:
-            return uncounted(f"{self.mnt()}/jobs/{path}")
+            return self.persist(uncounted, f"{self.mnt()}/jobs/{path}")
         except FileNotFoundError:
             return ""
 
@@ -320,7 +388,9 @@ class Bench:
         """No end that the ledger does not show, at any time."""
         if "1" not in self.mounts:
             return
-        for name in self.started:
+        if self.mounts["1"].poll() is not None and not self.revive():
+            raise Wrong(f"the daemon ended with {self.mounts['1'].poll()}")
+        for name in list(self.started):
             word = self.status(name)
             if not word or word == self.seen.get(name):
                 continue
@@ -341,9 +411,9 @@ class Bench:
         if word == "CANCELLED" and not mine:
             return
         if word not in {e["state"] for e in told}:
-            raise Wrong(f"{name} reads {word}; Slurm has {last}")
+            raise Wrong(f"FALSE END: {name} reads {word}; Slurm has {last}")
         if not mine or not set(last.values()) & ENDS:
-            raise Wrong(f"{name} reads {word}, and nothing of it has ended: {last}")
+            raise Wrong(f"FALSE END: {name} reads {word}, and nothing of it has ended: {last}")
 
     def runs(self, name):
         try:
@@ -395,12 +465,13 @@ class Bench:
         status, runs, entries = self.status(name), self.runs(name), self.entries(name)
         want = given.get(f"{name}.entries", "0" if status == "REJECTED" else "1")
         if str(len(entries)) != want:
-            raise Wrong(f"{len(entries)} entries of {name} in the ledger, not {want}: {self.tell()}")
+            kind = "DOUBLE" if len(entries) > int(want) else "LOST"
+            raise Wrong(f"{kind}: {len(entries)} entries of {name} in the ledger, not {want}: {self.tell()}")
         ids = {run[0] for run in runs}
         if len(ids) > 1:
             raise Wrong(f"DOUBLE: {name} ran as {ids}: {self.tell()}")
         if status == "COMPLETED" and not runs:
-            raise Wrong(f"{name} is COMPLETED and never ran")
+            raise Wrong(f"FALSE END: {name} is COMPLETED and never ran")
         if f"{name}.runs" in given and str(len(runs)) != given[f"{name}.runs"]:
             raise Wrong(f"{name} ran {len(runs)} times, not {given[f'{name}.runs']}: {self.tell()}")
         # A second one that was queued all the same has ended, and by itself or by scancel.
@@ -458,10 +529,14 @@ def main():
     # Orphans of the group are this one's to reap.
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     began = time.monotonic()
-    bench = Bench(sys.argv[1], sys.argv[2])
+    kills = [int(n) for n in sys.argv[3].split(",")] if len(sys.argv) > 3 else None
+    bench = Bench(sys.argv[1], sys.argv[2], kills)
     name = os.path.basename(bench.path)[:-4]
     try:
         bench.run()
+        if bench.counts:
+            print(len(uncounted(f"{bench.dir}/points").splitlines()))
+            return 0
         print(f"ok {name}: {bench.clock.now / 1000:.0f} s in {time.monotonic() - began:.1f} s")
         return 0
     except Wrong as error:

@@ -7,6 +7,7 @@
 #include "after.h"
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "jobspec.h"
 #include "log.h"
 
@@ -85,6 +86,7 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 		job_unref(job);
 		return r;
 	}
+	FAULT_POINT("intent");
 	/* The intent is durable: whatever fails from here on, this draft is this job and no other. */
 	struct job *kept = job_ref(job);
 	AUTO_FREE char *left_out = say_left_out(&sealed->left_out);
@@ -117,12 +119,14 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 		drafts_unseal(e->drafts, sealed);
 		return r;
 	}
+	FAULT_POINT("before the move");
 	/* The intent stands: a move that fails now is finished at the next start. */
 	r = drafts_move(e->drafts, sealed, uuid);
 	if (r < 0)
 		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
 	else
 		note_moved(e, serial);
+	FAULT_POINT("moved");
 	engine_add_track(e, serial)->step = chain_add(e, serial, false) ? STEP_WAIT : STEP_STAGE;
 	return 0;
 }

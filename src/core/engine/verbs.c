@@ -6,6 +6,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "jobfile.h"
 #include "jobspec.h"
 #include "jobstate.h"
@@ -333,13 +334,16 @@ int verb_remove(struct engine *e, uint64_t serial)
 		return -EBUSY;
 	if (chain_needs(e, serial))
 		return -EBUSY;
+	FAULT_POINT("removal");
 	int r = store_remove(e->store, job, *job->workdir ? job->workdir : NULL);
 	if (r < 0)
 		return r;
+	FAULT_POINT("removed");
 	engine_drop_track(e, serial);
 	chain_drop(e, serial);
 	model_remove(e->model, serial);
 	drafts_drop_sealed(e->drafts, job->uuid);
+	FAULT_POINT("removed from the spool");
 	verb_sweep(e);
 	return 0;
 }
