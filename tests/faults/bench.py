@@ -119,6 +119,8 @@ class Bench:
         setup = f"export PATH={self.dir}/bin:$PATH"
         if "clock" in self.scenario.options:
             setup += f" VCLOCK_SHIFT={self.scenario.options['clock']}"
+        if "setup" in self.scenario.options:
+            setup += "; " + self.scenario.options["setup"].replace("@", self.dir)
         if any(rule[0] == "line" or rule[0].startswith("line-") for rule in self.scenario.rules):
             with open(f"{self.dir}/setup.sh", "w", encoding="utf-8") as file:
                 file.write(SETUP)
@@ -366,10 +368,16 @@ class Bench:
     # ---- what is seen ----
 
     def read(self, path):
-        try:
-            return self.persist(uncounted, f"{self.mnt()}/jobs/{path}")
-        except FileNotFoundError:
-            return ""
+        for _ in range(5):
+            try:
+                return self.persist(uncounted, f"{self.mnt()}/jobs/{path}")
+            except FileNotFoundError:
+                return ""
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                self.clock.settle()
+        raise Wrong(f"{path} stays stale")
 
     def status(self, name):
         return self.read(f"{name}/status").strip()

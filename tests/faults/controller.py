@@ -347,6 +347,8 @@ class Call:
                         job.hidden = time.monotonic() + float(rest)
             elif word in ("out", "err"):
                 self.send(word[0], rest + "\n")
+            elif word == "padding":
+                self.send("o", "".join(f"{n} /elsewhere/{n}\n" for n in range(int(rest))))
             elif word == "fill":
                 self.fill()
             elif word == "free":

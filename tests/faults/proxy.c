@@ -2,11 +2,13 @@
  * A TCP proxy on loopback whose line can be bad: it delays, throttles, cuts after so many bytes,
  * goes silent, and comes back.  For tests and benchmarks; a test part, not of slurmount.
  *
- *   proxy PORT [delay=MS] [rate=BYTES] [cut-up=BYTES] [cut-down=BYTES] [cuts=N]
+ *   proxy PORT [delay=MS] [rate=BYTES] [cut-up=BYTES] [cut-down=BYTES] [cuts=N] [how=cut|hush] [log=FILE]
  *
  * It forwards a port that it chooses, which it prints, to 127.0.0.1:PORT.  `delay` is added each
  * way.  `rate` is bytes a second each way.  `cut-up` and `cut-down` reset a connection once so many
- * bytes went from or to the client; `cuts` is how many connections are treated so (default 1).
+ * bytes went from or to the client; `cuts` is how many connections are treated so (default 1).  With
+ * `how=hush` nothing more goes either way instead, and nobody is told, as where a router is gone.  Into `log`
+ * go "up BYTES" and "down BYTES", what has passed in all, behind each piece: the places to cut at.
  * Lines on its standard input change what it does: "silent", "go", "cut" (all connections now),
  * "refuse" (new ones), "count" (prints how many
  * bytes went up in all), and each option as above.  It ends with its input.
@@ -45,12 +47,13 @@ struct way {
 	size_t held;
 	uint64_t passed;
 	int64_t busy_us; /* the line is busy until then, by its rate */
-	bool ended, shut;
+	bool ended, shut, is_up;
 };
 
 struct line {
 	struct way up, down;
 	bool doomed; /* is to be cut after so many bytes */
+	bool hushed; /* and was, without a word */
 };
 
 static struct {
@@ -59,7 +62,8 @@ static struct {
 	double rate;
 	uint64_t cut_up, cut_down;
 	long cuts;
-	bool silent, refuse;
+	bool silent, refuse, hush;
+	FILE *log;
 } line_is = {.cuts = 1};
 
 static struct line *lines[LINES_MAX];
@@ -153,7 +157,7 @@ static void take_connection(int listener)
 	prepare(fd);
 	prepare(to);
 	struct line *l = calloc(1, sizeof(*l));
-	l->up = (struct way){.from = fd, .to = to, .last = &l->up.first};
+	l->up = (struct way){.from = fd, .to = to, .last = &l->up.first, .is_up = true};
 	l->down = (struct way){.from = to, .to = fd, .last = &l->down.first};
 	l->doomed = line_is.cuts > 0 && (line_is.cut_up || line_is.cut_down);
 	line_is.cuts -= l->doomed;
@@ -201,6 +205,9 @@ static bool deliver(struct way *w, uint64_t limit, int64_t now)
 		p->done += (size_t)n;
 		w->passed += (uint64_t)n;
 		w->held -= (size_t)n;
+		if (line_is.log)
+			fprintf(line_is.log, "%s %llu\n", w->is_up ? "up" : "down",
+				(unsigned long long)w->passed);
 		if (p->done < p->len)
 			return true;
 		w->first = p->next;
@@ -225,11 +232,14 @@ static void run_lines(int64_t now)
 	for (size_t i = 0; i < LINES_MAX; i++) {
 		struct line *l = lines[i];
 
-		if (!l || line_is.silent)
+		if (!l || l->hushed || line_is.silent)
 			continue;
 		uint64_t up = limit_of(l, line_is.cut_up), down = limit_of(l, line_is.cut_down);
-		if (!deliver(&l->up, up, now) || !deliver(&l->down, down, now) ||
-			l->up.passed >= up || l->down.passed >= down || (l->up.shut && l->down.shut))
+		bool gone = !deliver(&l->up, up, now) || !deliver(&l->down, down, now);
+		bool over = l->up.passed >= up || l->down.passed >= down;
+		if (over && line_is.hush)
+			l->hushed = true;
+		else if (gone || over || (l->up.shut && l->down.shut))
 			cut(i);
 	}
 }
@@ -242,6 +252,16 @@ static void count_bytes(void)
 		sum += lines[i] ? lines[i]->up.passed : 0;
 	printf("%llu\n", (unsigned long long)sum);
 	fflush(stdout);
+}
+
+/* An empty name ends it. */
+static void open_log(const char *path)
+{
+	if (line_is.log)
+		fclose(line_is.log);
+	line_is.log = *path ? fopen(path, "w") : NULL;
+	if (line_is.log)
+		setvbuf(line_is.log, NULL, _IOLBF, 0);
 }
 
 static void obey(char *text)
@@ -271,6 +291,10 @@ static void obey(char *text)
 		line_is.cut_down = strtoull(value, NULL, 10);
 	else if (value && strcmp(text, "cuts") == 0)
 		line_is.cuts = atol(value);
+	else if (value && strcmp(text, "how") == 0)
+		line_is.hush = strcmp(value, "hush") == 0;
+	else if (value && strcmp(text, "log") == 0)
+		open_log(value);
 	else
 		fprintf(stderr, "proxy: %s is not understood\n", text);
 }
@@ -293,7 +317,7 @@ static int ask(struct pollfd *fds, struct way **ways, nfds_t *count, int64_t now
 	int64_t due = INT64_MAX;
 
 	for (size_t i = 0; i < LINES_MAX; i++) {
-		for (int k = 0; lines[i] && !line_is.silent && k < 2; k++) {
+		for (int k = 0; lines[i] && !lines[i]->hushed && !line_is.silent && k < 2; k++) {
 			struct way *w = k ? &lines[i]->down : &lines[i]->up;
 
 			if (!w->ended && w->held < WINDOW) {

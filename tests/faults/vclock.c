@@ -42,6 +42,12 @@ struct look {
 	uint64_t threads; /* a sum over their numbers */
 };
 
+/* When the process of each place of page->pids was started: a number alone is soon another's. */
+static struct {
+	pid_t pid;
+	uint64_t started;
+} known[VCLOCK_PROCESSES];
+
 /* The one that was last seen at work: most often it still is. */
 static char busy_path[300];
 
@@ -65,6 +71,20 @@ static char state_of(int folder, const char *path)
 		return 0;
 	const char *end = strrchr(text, ')');
 	return end && !strchr("ZX", end[2]) ? end[2] : 0;
+}
+
+/* 0 where there is none. */
+static uint64_t start_of(pid_t pid)
+{
+	char path[64], text[512];
+	unsigned long long started = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	const char *end = read_file(AT_FDCWD, path, text, sizeof(text)) ? strrchr(text, ')') : NULL;
+	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+		"%*d %*d %llu", &started) != 1)
+		return 0;
+	return started;
 }
 
 static bool is_busy(char state)
@@ -149,14 +169,31 @@ static struct look look_at_all(void)
 {
 	struct look look = {.busy = somebody_forks() ||
 		(*busy_path && is_busy(state_of(AT_FDCWD, busy_path)))};
+	/* It may be another's by now: every so often all are looked at. */
+	static unsigned looks;
 
+	if (looks++ % 16 == 0)
+		look.busy = somebody_forks();
+
+	for (size_t i = 0; i < VCLOCK_PROCESSES; i++) {
+		pid_t pid = atomic_load(&page->pids[i]);
+
+		if (known[i].pid != pid) {
+			known[i].pid = pid;
+			known[i].started = pid ? start_of(pid) : 0;
+		}
+	}
 	/* The youngest first: they are most often the ones at work. */
 	for (size_t i = VCLOCK_PROCESSES; i-- > 0 && !look.busy;) {
 		pid_t pid = atomic_load(&page->pids[i]);
 
-		if (pid && !look_at_process(pid, &look)) {
+		if (pid != known[i].pid) {
+			look.busy = true;
+		} else if (pid && (start_of(pid) != known[i].started ||
+			!look_at_process(pid, &look))) {
 			forget(pid);
 			atomic_store(&page->pids[i], 0);
+			known[i].pid = 0;
 		}
 	}
 	return look;

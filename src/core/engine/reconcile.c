@@ -22,27 +22,36 @@ struct look {
 /* Prints "revoked", "outcome", "id N", "gone" where the job's directory is, and "failed WHAT" for a
  * source that could not be asked. */
 static const char look_script[] =
+	"open=\n"
 	"if [ -d \"$workdir/.slurmount\" ]; then\n"
 	"  [ $known = no ] && [ -e \"$workdir/.slurmount/outcome-$attempt\" ] &&"
 	" { echo outcome; exit 0; }\n"
 	/* Whoever makes it may run sbatch: made here, nobody did, and no late copy of ours will. */
 	"  mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
+	/* Not for what is on its way still: as long as it is not there, the attempt can be made. */
+	"  [ -d \"$workdir/.slurmount/taken-$attempt\" ] || open=yes\n"
 	/* Without the folder above it, its disk is not there just now. */
 	"elif [ -d \"${workdir%/*}\" ]; then echo gone\n"
 	"else echo failed directory; exit 0; fi\n"
-	"if queue=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z'); then\n"
-	"  while read -r id folder; do\n"
-	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
-	"  done <<< \"$queue\"\n"
-	"else echo failed squeue; fi\n"
+	/* By a pipe: a long here-string would need room in /tmp, and without it nothing be found. */
+	"set -o pipefail\n"
+	"find_folder() {\n"
+	"  local line found=\n"
+	"  while IFS= read -r line; do\n"
+	"    case $line in *'accounting storage is disabled'*) found=${found:-disabled} ;; esac\n"
+	"    [ \"${line#*\"$1\"}\" != \"$workdir\" ] || found=\"id ${line%%\"$1\"*}\"\n"
+	"  done\n"
+	"  printf '%s' \"$found\"\n"
+	"}\n"
+	"found=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z' | find_folder ' ') || echo failed squeue\n"
+	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	"claim=$(readlink \"$workdir/.slurmount/claim\") && { echo id \"$claim\"; exit 0; }\n"
-	/* One that was to begin later, and was cancelled, is beyond the window's usual end, now. */
-	"if accounts=$(sacct -n -P -X -E now+400days -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1); then\n"
-	"  while IFS='|' read -r id folder; do\n"
-	"    [ \"$folder\" = \"$workdir\" ] && { echo id \"$id\"; exit 0; }\n"
-	"  done <<< \"$accounts\"\n"
+	"found=$(sacct -n -P -X -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1 | find_folder '|')\n"
+	"status=$?\n"
+	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	/* A site without accounting has one source less; one that is down now must be asked again. */
-	"elif [[ $accounts != *'accounting storage is disabled'* ]]; then echo failed sacct; fi\n";
+	"[ $status = 0 ] || [ \"$found\" = disabled ] || echo failed sacct\n"
+	"[ -z \"$open\" ] || echo failed to revoke\n";
 
 /* The id of a line "id N", else NULL; cut off in place. */
 static char *find_id(char *text)
