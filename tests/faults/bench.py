@@ -31,8 +31,8 @@ PATIENCE, LINGER = 6 * 3600, 300
 # Rules for `line` are asked here, before a command of slurmount's: it may arrive late, or its answer be lost.
 SETUP = r"""
 case $BASH_EXECUTION_STRING in
-*run_sbatch*) fault_kind=submit ;;
-*'mkdir "$workdir/.slurmount/taken-'*) fault_kind=look ;;
+*slurmount_submit*) fault_kind=submit ;;
+*'find_folder'*) fault_kind=look ;;
 */revoked*) fault_kind=revoke ;;
 *scancel*--*) fault_kind=scancel ;;
 *'tar -xmpf'*) fault_kind=stage ;;

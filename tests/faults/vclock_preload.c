@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -267,6 +268,75 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	return wait_poll(fds, count, timeout_ms * INT64_C(1000000));
 }
 
+static int wait_select(int count, fd_set *in, fd_set *out, fd_set *bad, int64_t timeout_ns,
+	const sigset_t *mask)
+{
+	int64_t until_ns = now_ns(CLOCK_MONOTONIC) + timeout_ns;
+	fd_set sets[3];
+	sigset_t urgent, before, during;
+	int r;
+
+	sigemptyset(&urgent);
+	sigaddset(&urgent, SIGURG);
+	pthread_sigmask(SIG_BLOCK, &urgent, &before);
+	during = mask ? *mask : before;
+	sigdelset(&during, SIGURG);
+	struct vclock_wait *w = begin_wait(VCLOCK_POLL, until_ns);
+	for (;;) {
+		int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
+		uint32_t jumps = atomic_load(&page->jumps);
+		struct timespec t = to_timespec(left > 0 ? left : 0);
+		struct {
+			const sigset_t *set;
+			size_t size;
+		} signals = {&during, sizeof(uint64_t)};
+
+		for (int i = 0; i < 3; i++) {
+			const fd_set *set = i == 0 ? in : i == 1 ? out : bad;
+
+			if (set)
+				sets[i] = *set;
+		}
+		r = (int)syscall(SYS_pselect6, count, in ? &sets[0] : NULL, out ? &sets[1] : NULL,
+			bad ? &sets[2] : NULL, &t, &signals);
+		if (left <= 0 || r > 0 ||
+			(r < 0 && (errno != EINTR || jumps == atomic_load(&page->jumps))))
+			break;
+	}
+	int error = errno;
+	end_wait(w);
+	if (r >= 0 && in)
+		*in = sets[0];
+	if (r >= 0 && out)
+		*out = sets[1];
+	if (r >= 0 && bad)
+		*bad = sets[2];
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return r;
+}
+
+int pselect(int count, fd_set *in, fd_set *out, fd_set *bad, const struct timespec *t,
+	const sigset_t *mask)
+{
+	struct {
+		const sigset_t *set;
+		size_t size;
+	} signals = {mask, sizeof(uint64_t)};
+	struct timespec copy = t ? *t : (struct timespec){0};
+
+	if (!page || !t || (!t->tv_sec && !t->tv_nsec))
+		return (int)syscall(SYS_pselect6, count, in, out, bad, t ? &copy : NULL, &signals);
+	return wait_select(count, in, out, bad, t->tv_sec * NS + t->tv_nsec, mask);
+}
+
+int select(int count, fd_set *in, fd_set *out, fd_set *bad, struct timeval *t)
+{
+	struct timespec ns = t ? (struct timespec){t->tv_sec, t->tv_usec * 1000} : (struct timespec){0};
+
+	return pselect(count, in, out, bad, t ? &ns : NULL, NULL);
+}
+
 /* Whichever clock the condition has: no machine is up for 30 years. */
 static int64_t deadline_of(const struct timespec *t)
 {
@@ -315,6 +385,26 @@ int timer_settime(timer_t timer, int flags, const struct itimerspec *restrict va
 	return 0;
 }
 
+/* A shell's `read -t`, where it does not select. */
+int setitimer(__itimer_which_t which, const struct itimerval *restrict value,
+	struct itimerval *restrict old)
+{
+	if (!page || which != ITIMER_REAL)
+		return (int)syscall(SYS_setitimer, which, value, old);
+	int64_t ns = value->it_value.tv_sec * NS + value->it_value.tv_usec * 1000;
+	for (size_t i = 0; i < VCLOCK_WAITS; i++) {
+		struct vclock_wait *w = &page->waits[i];
+
+		if (w->kind == VCLOCK_ALARM && atomic_load(&w->tid) == (int32_t)gettid() && w->pid == getpid())
+			end_wait(w);
+	}
+	if (ns)
+		begin_wait(VCLOCK_ALARM, now_ns(CLOCK_MONOTONIC) + ns);
+	if (old)
+		*old = (struct itimerval){0};
+	return 0;
+}
+
 /* ---- files' times, where they are set to now ---- */
 
 static void stamp(int folder, const char *path)
@@ -333,6 +423,24 @@ int mkdir(const char *path, mode_t mode)
 	if (r == 0)
 		stamp(AT_FDCWD, path);
 	return r;
+}
+
+int mkdirat(int folder, const char *path, mode_t mode)
+{
+	int r = (int)syscall(SYS_mkdirat, folder, path, mode);
+
+	if (r == 0)
+		stamp(folder, path);
+	return r;
+}
+
+int futimens(int fd, const struct timespec times[2])
+{
+	if (page && !times) {
+		stamp(fd, NULL);
+		return 0;
+	}
+	return (int)syscall(SYS_utimensat, fd, NULL, times, 0);
 }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags)

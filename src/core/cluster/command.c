@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "err.h"
+#include "fault.h"
 #include "shell.h"
 #include "slurm_text.h"
 
@@ -42,7 +43,10 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 		"printf '\\n%s rc=%%d\\n' \"$?\"\n", command->nonce, command->nonce, script,
 		command->nonce);
 	shell_login_command(&line, cluster->setup, framed.data);
-	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+	FAULT_POINT("command");
+	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+	FAULT_POINT("command sent");
+	return r;
 }
 
 static int read_stream(struct command *command, bool from_stderr, int64_t timeout_ms, int64_t end,
@@ -119,6 +123,7 @@ static int take_frame(struct command *command, struct command_result *ret)
 	const char *body;
 	size_t len;
 
+	FAULT_POINT("answered");
 	int r = slurm_frame_find(ret->out.data, ret->out.len, command->nonce, &body, &len,
 		&ret->status);
 	if (r < 0)

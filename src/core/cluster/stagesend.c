@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "err.h"
+#include "fault.h"
 #include "tar.h"
 
 #define CHUNK (256u << 10)
@@ -25,6 +26,7 @@ void stage_sender_release(struct stage_sender *s)
 
 int stage_send_flush(struct stage_sender *s)
 {
+	FAULT_POINT("sending");
 	int r = remote_write(s->command->proc, s->pending.data, s->pending.len,
 		clock_in(s->command->cluster->clock, STAGE_SILENCE_MS));
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "fault.h"
 #include "shell.h"
 #include "stage_script.h"
 #include "stagesend.h"
@@ -293,6 +294,7 @@ static int send_piece(struct upload *u, struct command *command, const struct ta
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EAGAIN;
+		FAULT_POINT("sending a part");
 		r = remote_write(command->proc, buffer, (size_t)n,
 			clock_in(u->cluster->clock, STAGE_SILENCE_MS));
 		at += (uint64_t)n;

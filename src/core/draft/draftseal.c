@@ -10,6 +10,7 @@
 #include "drafts_internal.h"
 #include "drafttree.h"
 #include "err.h"
+#include "fault.h"
 #include "log.h"
 #include "template.h"
 #include "treeshare.h"
@@ -164,8 +165,10 @@ int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct seal
 	struct draftcheck_request request = draft_request(drafts, node->fd, name);
 	draftcheck_each(&request, &check);
 	r = judge(&check, forced, sums_known_good(drafts, serial), node->fd, why);
+	FAULT_POINT("sealing");
 	if (r == 0)
 		r = secure(drafts, node, name, &check);
+	FAULT_POINT("secured");
 	if (r < 0 && !why->len)
 		strbuf_addf(why, "the spool's disk: %s\n", strerror(-r));
 	if (r == 0)
@@ -192,9 +195,11 @@ static int move_loose(struct drafts *drafts, const char *uuid, const char *loose
 	int to AUTO_CLOSE = openat(drafts->sealed_fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to < 0)
 		return -errno;
-	for (const char *name = loose; name < loose + len; name += strlen(name) + 1)
+	for (const char *name = loose; name < loose + len; name += strlen(name) + 1) {
+		FAULT_POINT("next loose file");
 		if (renameat2(drafts->top_fd, name, to, name, RENAME_NOREPLACE) < 0 && errno != ENOENT)
 			return -errno;
+	}
 	if (fsync(to) < 0 || renameat(drafts->sealed_fd, part, drafts->sealed_fd, uuid) < 0)
 		return -errno;
 	return 0;
@@ -217,6 +222,7 @@ static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft
 	int fd AUTO_CLOSE = openat(drafts->sealed_fd, uuid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	FAULT_POINT("renamed");
 	tree_sweep_droppings(fd);
 	return fsync(drafts->sealed_fd) < 0 || fsync(drafts->top_fd) < 0 ? -errno : 0;
 }
@@ -352,5 +358,6 @@ int drafts_drop_sealed(struct drafts *drafts, const char *uuid)
 	/* What is half deleted must not pass for a job's files after a crash. */
 	if (renameat(drafts->sealed_fd, uuid, drafts->sealed_fd, drop) < 0)
 		return errno == ENOENT ? 0 : -errno;
+	FAULT_POINT("half dropped");
 	return tree_delete(drafts->sealed_fd, drop);
 }

@@ -8,6 +8,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "filesum.h"
 #include "jobfile.h"
 #include "jobstate.h"
@@ -194,7 +195,9 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	jobfile_touch(before, now, real_ns);
 	if (log)
 		now->file_ns[JOB_FILE_LOG] = real_ns;
+	FAULT_POINT(now->state);
 	int r = store_update(e->store, now, log ? line.data : NULL, real_ns);
+	FAULT_POINT("stored");
 	if (r < 0) {
 		log_error("%s: its state cannot be written to the database: %s", now->name,
 			strerror(-r));
@@ -204,6 +207,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	if (news)
 		chain_changed(e, now, !*now->slurm_id);
 	model_publish(e->model, now);
+	FAULT_POINT("published");
 	return 0;
 }
 
@@ -260,7 +264,9 @@ int engine_group_end(struct engine *e)
 	if (!e->grouped)
 		return 0;
 	e->grouped = false;
+	FAULT_POINT("before a group");
 	int r = store_commit(e->store);
+	FAULT_POINT("group stored");
 	if (r < 0)
 		log_error("the states of several jobs cannot be written to the database: %s",
 			strerror(-r));

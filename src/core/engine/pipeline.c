@@ -5,6 +5,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "jobstate.h"
 #include "log.h"
 #include "profile.h"
@@ -54,8 +55,10 @@ static void drop_sealed(struct engine *e, uint64_t serial)
 {
 	AUTO_JOB struct job *job = model_latest(e->model, serial);
 
+	FAULT_POINT("adopted");
 	if (job)
 		drafts_drop_sealed(e->drafts, job->uuid);
+	FAULT_POINT("inputs dropped");
 }
 
 void pipeline_adopt_id(struct engine *e, uint64_t serial, const char *id, const char *how)

@@ -28,8 +28,12 @@ static const char look_script[] =
 	" { echo outcome; exit 0; }\n"
 	/* Whoever makes it may run sbatch: made here, nobody did, and no late copy of ours will. */
 	"  mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
-	/* Not for what is on its way still: as long as it is not there, the attempt can be made. */
-	"  [ -d \"$workdir/.slurmount/taken-$attempt\" ] || open=yes\n"
+	/* As long as it is not there, the attempt can be made; and when sbatch began only its time tells, which
+	 * may be long after the command was sent, behind others'.  By the clock of that disk. */
+	"  touch -- \"$workdir/.slurmount/looked\" 2> /dev/null\n"
+	"  now=$(stat -c %Y -- \"$workdir/.slurmount/looked\" 2> /dev/null) || now=$(date +%s)\n"
+	"  began=$(stat -c %Y -- \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null) &&\n"
+	"    [ $((now - began)) -ge 660 ] || open=yes\n"
 	/* Without the folder above it, its disk is not there just now. */
 	"elif [ -d \"${workdir%/*}\" ]; then echo gone\n"
 	"else echo failed directory; exit 0; fi\n"
@@ -51,7 +55,7 @@ static const char look_script[] =
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	/* A site without accounting has one source less; one that is down now must be asked again. */
 	"[ $status = 0 ] || [ \"$found\" = disabled ] || echo failed sacct\n"
-	"[ -z \"$open\" ] || echo failed to revoke\n";
+	"[ -z \"$open\" ] || echo failed sbatch may still run\n";
 
 /* The id of a line "id N", else NULL; cut off in place. */
 static char *find_id(char *text)

@@ -6,7 +6,8 @@
  * allowed to run, and only evidence decides: the outcome after all, the queue (by work
  * directory, which no other job has), the claim that the batch script makes first of all, the
  * accounting.  "Not queued" needs all of them empty twice, at least 60 s apart, the first no sooner
- * than 660 s after the attempt began (sbatch is ended after 600); a query that failed is no evidence.
+ * than 660 s after the attempt was taken over there (sbatch is ended after 600), which may be long after
+ * the command was sent; a query that failed is no evidence, nor an attempt that is neither taken nor revoked.
  * Where the job's directory is gone but the folder above it is there, nothing can be submitted from it any
  * more; then the same silence ends in REJECTED, and the user decides.
  */

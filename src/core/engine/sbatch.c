@@ -10,6 +10,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "log.h"
 #include "profile.h"
 #include "reconcile.h"
@@ -301,6 +302,7 @@ static void note_answers(void *arg)
 		*batch->last = a;
 		batch->last = &a->next;
 	}
+	FAULT_POINT("sbatch's answer");
 	if (told)
 		engine_post(batch->engine, take_answers, batch);
 }
@@ -309,8 +311,10 @@ static void run_batch(void *arg)
 {
 	struct batch *batch = arg;
 
+	FAULT_POINT("before sbatch");
 	batch->result = submit_run(&batch->engine->cluster, batch->items, batch->count,
 		(unsigned)batch->engine->profile->submit_rate, note_answers, batch);
+	FAULT_POINT("behind sbatch");
 	engine_post(batch->engine, batch_done, batch);
 }
 

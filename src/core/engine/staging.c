@@ -5,6 +5,7 @@
 
 #include "engine_internal.h"
 #include "err.h"
+#include "fault.h"
 #include "jobrecord.h"
 #include "profile.h"
 #include "script.h"
@@ -177,7 +178,9 @@ static void run_staging(void *arg)
 		jobs[i] = &s->items[i]->job;
 		jobs[i]->why = &s->items[i]->why;
 	}
+	FAULT_POINT("before staging");
 	stage_run(&s->engine->cluster, &place, jobs, s->count, s->alone);
+	FAULT_POINT("behind staging");
 	send_alone(s);
 	engine_post(s->engine, all_staged, s);
 }
