@@ -69,8 +69,8 @@ char *work_path(const struct work_task *task, const char *name)
 
 	if (!*task->job->workdir)
 		return NULL;
-	return *below ? xasprintf("%s/%s", task->job->workdir, below)
-		      : xstrdup(task->job->workdir);
+	/* See remote.h: what was a directory when it was looked up may be a link by now. */
+	return xasprintf("%s/./%s", task->job->workdir, below);
 }
 
 static bool name_is_fine(const char *name)

@@ -300,8 +300,8 @@ static struct batch *gather(struct work_fetch *fetch, struct listing *l, size_t 
 		e->state = ASKED;
 		l->ahead++;
 		b->at[b->count] = l->next;
-		b->paths[b->count++] = *l->dir ? xasprintf("%s/%s/%s", workdir, l->dir, e->name)
-					       : xasprintf("%s/%s", workdir, e->name);
+		b->paths[b->count++] = *l->dir ? xasprintf("%s/./%s/%s", workdir, l->dir, e->name)
+					       : xasprintf("%s/./%s", workdir, e->name);
 		bytes += e->size;
 	}
 	if (!b->count) {

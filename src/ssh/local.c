@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
+#include <string.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "childproc.h"
@@ -285,6 +288,31 @@ static int local_lstat(struct remote *r, const char *path, int64_t deadline,
 	return 0;
 }
 
+/* For BASE/./REST the directory REST, reached without any link in REST, to be closed; for another path
+ * AT_FDCWD; or an error.  Where `name` is not NULL the last part is left out, and `*name` is it. */
+static int folder_of(const char *path, const char **name)
+{
+	const char *mark = strstr(path, "/./"), *slash = strrchr(path, '/');
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
+	if (name)
+		*name = mark ? slash + 1 : path;
+	if (!mark)
+		return AT_FDCWD;
+	const char *end = !name ? path + strlen(path) : slash > mark + 2 ? slash : mark + 3;
+	AUTO_FREE char *base = xstrndup(path, (size_t)(mark - path) + (mark == path));
+	AUTO_FREE char *rest = xstrndup(mark + 3, (size_t)(end - mark) - 3);
+	int folder AUTO_CLOSE = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	long fd = folder < 0 ? -1 : syscall(SYS_openat2, folder, *rest ? rest : ".", &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static bool is_error(int folder)
+{
+	return folder < 0 && folder != AT_FDCWD;
+}
+
 static int local_readlink(struct remote *r, const char *path, int64_t deadline, struct strbuf *ret)
 {
 	char target[4096];
@@ -303,12 +331,13 @@ static int local_readlink(struct remote *r, const char *path, int64_t deadline, 
 static int local_list(struct remote *r, const char *path, int64_t deadline, remote_entry_fn each,
 	void *arg)
 {
-	AUTO_CLOSEDIR DIR *dir = opendir(path);
+	int folder = folder_of(path, NULL);
+	AUTO_CLOSEDIR DIR *dir = folder == AT_FDCWD ? opendir(path) : folder < 0 ? NULL : fdopendir(folder);
 	struct dirent *entry;
 
 	(void)deadline;
 	if (!dir)
-		return -errno;
+		return is_error(folder) ? folder : -errno;
 	while (errno = 0, entry = readdir(dir)) {
 		struct remote_attr attr;
 		struct stat st;
@@ -333,6 +362,7 @@ static int local_open(struct remote *r, const char *path, int64_t deadline,
 	struct remote_file **ret)
 {
 	struct local_file *f;
+	const char *name;
 	struct stat st;
 	int fd;
 
@@ -340,7 +370,11 @@ static int local_open(struct remote *r, const char *path, int64_t deadline,
 	if (is_aborted(r))
 		return -ECANCELED;
 	/* Not blocking: opening a FIFO would wait for a writer. */
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	AUTO_CLOSE int folder = folder_of(path, &name);
+	if (is_error(folder))
+		return folder;
+	fd = openat(folder, name,
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
@@ -388,20 +422,26 @@ static void local_close(struct remote_file *file)
 	free(file);
 }
 
+static int remove_at(const char *path, int flags)
+{
+	const char *name;
+	AUTO_CLOSE int folder = folder_of(path, &name);
+
+	if (is_error(folder))
+		return folder;
+	return unlinkat(folder, name, flags) ? -errno : 0;
+}
+
 static int local_unlink(struct remote *r, const char *path, int64_t deadline)
 {
 	(void)deadline;
-	if (is_aborted(r))
-		return -ECANCELED;
-	return unlink(path) ? -errno : 0;
+	return is_aborted(r) ? -ECANCELED : remove_at(path, 0);
 }
 
 static int local_rmdir(struct remote *r, const char *path, int64_t deadline)
 {
 	(void)deadline;
-	if (is_aborted(r))
-		return -ECANCELED;
-	return rmdir(path) ? -errno : 0;
+	return is_aborted(r) ? -ECANCELED : remove_at(path, AT_REMOVEDIR);
 }
 
 static void local_abort(struct remote *r)

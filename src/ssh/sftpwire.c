@@ -192,6 +192,26 @@ int sftp_take_name(struct sftp_answer *a, const char **name, size_t *len, struct
 	return r < 0 ? r : sftp_take_attr(a, ret);
 }
 
+size_t sftp_base_len(const char *path)
+{
+	const char *mark = strstr(path, "/./");
+
+	return mark ? (size_t)(mark - path) : 0;
+}
+
+bool sftp_is_there(const char *path, size_t len, const char *real, const char *base)
+{
+	size_t base_len = sftp_base_len(path), real_base = base ? strlen(base) : base_len;
+	size_t rest = len > base_len + 3 ? len - base_len - 3 : 0;
+
+	if (strncmp(real, base ? base : path, real_base))
+		return false;
+	real += real_base;
+	if (!rest)
+		return !*real;
+	return *real == '/' && strlen(real + 1) == rest && !memcmp(real + 1, path + base_len + 3, rest);
+}
+
 int sftp_take_handle(const struct sftp_answer *a, struct sftp_handle *ret)
 {
 	if (a->type != SFTP_HANDLE || a->len > SFTP_HANDLE_MAX)

@@ -24,6 +24,7 @@ enum sftp_type {
 	SFTP_READDIR = 12,
 	SFTP_REMOVE = 13,
 	SFTP_RMDIR = 15,
+	SFTP_REALPATH = 16,
 	SFTP_READLINK = 19,
 	SFTP_STATUS = 101,
 	SFTP_HANDLE = 102,
@@ -49,7 +50,7 @@ struct sftp_handle {
 
 /* Each appends one request to `out`. */
 void sftp_ask_init(struct strbuf *out);
-/* OPEN (for reading), LSTAT, OPENDIR, REMOVE, RMDIR, READLINK. */
+/* OPEN (for reading), LSTAT, OPENDIR, REMOVE, RMDIR, REALPATH, READLINK. */
 void sftp_ask_path(struct strbuf *out, enum sftp_type type, uint32_t id, const char *path);
 /* CLOSE, FSTAT, READDIR. */
 void sftp_ask_handle(struct strbuf *out, enum sftp_type type, uint32_t id,
@@ -76,6 +77,11 @@ int sftp_take_attr(struct sftp_answer *answer, struct remote_attr *ret);
 /* The next entry of a NAME answer; `name` is not terminated. */
 int sftp_take_name(struct sftp_answer *answer, const char **name, size_t *len,
 	struct remote_attr *ret);
+/* For a path BASE/./REST (remote.h): whether REALPATH's answer for its first `len` bytes, `real`, is where
+ * REST leads from BASE without a link.  `base` is what BASE itself really is, NULL: as it is written. */
+bool sftp_is_there(const char *path, size_t len, const char *real, const char *base);
+/* The length of BASE; 0: the path is no such one. */
+size_t sftp_base_len(const char *path);
 int sftp_take_handle(const struct sftp_answer *answer, struct sftp_handle *ret);
 /* What a STATUS says; 0 for SFTP_STATUS_OK.  `removing_dir`: version 3 has no code for a directory
  * that has entries. */

@@ -10,19 +10,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "err.h"
 #include "sshsftp.h"
 
 /* Files under way at once; each has at most three requests without an answer. */
 #define ACTIVE_MAX 128
 
-enum stage { STAGE_LSTAT, STAGE_OPEN, STAGE_READ, STAGE_FSTAT, STAGE_COUNT };
+enum stage { STAGE_LSTAT, STAGE_OPEN, STAGE_READ, STAGE_FSTAT, STAGE_WAY, STAGE_COUNT };
 
 struct item {
 	char *path;
 	struct remote_attr before, after;
 	char *bytes;
 	size_t len;
-	unsigned waits; /* of READ and FSTAT */
+	unsigned waits; /* of OPEN, READ, FSTAT and REALPATH */
+	bool elsewhere; /* a link led there (remote.h): whoever opens it alone is told why */
 	int result;
 };
 
@@ -42,7 +44,7 @@ static void deliver(struct fetch_op *f, size_t at, int result)
 	bool same = item->before.size == item->after.size &&
 		item->before.mtime_ns == item->after.mtime_ns;
 
-	if (result == 0 && (!same || item->len != item->before.size))
+	if (result == 0 && (!same || item->elsewhere || item->len != item->before.size))
 		result = -EAGAIN;
 	item->result = result;
 	f->delivered++;
@@ -77,10 +79,17 @@ static int on_lstat(struct ssh_transport *t, struct fetch_op *f, size_t at,
 		r = sftp_is_file(&item->before);
 	if (r == 0 && item->before.size > f->most)
 		r = -EFBIG;
-	if (r == 0)
-		sftp_send_path(t, &f->op, (uint32_t)at * STAGE_COUNT + STAGE_OPEN, SFTP_OPEN,
+	if (r < 0)
+		return r;
+	item->waits++;
+	sftp_send_path(t, &f->op, (uint32_t)at * STAGE_COUNT + STAGE_OPEN, SFTP_OPEN, item->path);
+	/* Behind it, so that the server looks when it has opened it. */
+	if (sftp_base_len(item->path)) {
+		item->waits++;
+		sftp_send_path(t, &f->op, (uint32_t)at * STAGE_COUNT + STAGE_WAY, SFTP_REALPATH,
 			item->path);
-	return r;
+	}
+	return 0;
 }
 
 static int on_opened(struct ssh_transport *t, struct fetch_op *f, size_t at,
@@ -103,8 +112,19 @@ static int on_opened(struct ssh_transport *t, struct fetch_op *f, size_t at,
 	return 0;
 }
 
-/* Of READ and FSTAT, in whichever order; true once both are there. */
-static bool on_content(struct item *item, enum stage stage, struct sftp_answer *answer)
+static bool is_way(const struct item *item, struct sftp_answer *answer)
+{
+	struct remote_attr attr;
+	const char *name;
+	size_t len;
+
+	if (answer->type != SFTP_NAME || sftp_take_name(answer, &name, &len, &attr) < 0)
+		return false;
+	AUTO_FREE char *real = xstrndup(name, len);
+	return sftp_is_there(item->path, strlen(item->path), real, NULL);
+}
+
+static void on_content(struct item *item, enum stage stage, struct sftp_answer *answer)
 {
 	if (stage == STAGE_READ && answer->type == SFTP_DATA && answer->len <= item->before.size) {
 		memcpy(item->bytes, answer->bytes, answer->len);
@@ -112,8 +132,9 @@ static bool on_content(struct item *item, enum stage stage, struct sftp_answer *
 	} else if (stage == STAGE_FSTAT && answer->type == SFTP_ATTRS) {
 		if (sftp_take_attr(answer, &item->after) < 0)
 			item->after.mtime_ns = -1;
+	} else if (stage == STAGE_WAY) {
+		item->elsewhere = !is_way(item, answer);
 	}
-	return !--item->waits;
 }
 
 static void on_fetch(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
@@ -122,16 +143,21 @@ static void on_fetch(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
 	struct fetch_op *f = (struct fetch_op *)op;
 	size_t at = tag / STAGE_COUNT;
 	enum stage stage = tag % STAGE_COUNT;
+	struct item *item = &f->items[at];
 	size_t delivered = f->delivered;
 	int r = 0;
 
+	/* One that could not be opened is dealt with. */
+	if (!item->path)
+		return;
 	if (stage == STAGE_LSTAT)
 		r = on_lstat(t, f, at, answer);
 	else if (stage == STAGE_OPEN)
 		r = on_opened(t, f, at, answer);
-	else if (on_content(&f->items[at], stage, answer))
-		deliver(f, at, 0);
-	if (r < 0)
+	else
+		on_content(item, stage, answer);
+	/* In whichever order the answers come. */
+	if (r < 0 || (stage != STAGE_LSTAT && !--item->waits))
 		deliver(f, at, r);
 	if (f->delivered > delivered && f->next < f->count)
 		start(t, f);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "err.h"
 #include "sshsftp.h"
 
 /* Under way at once for one listing: the server gives up to a hundred names in each answer. */
@@ -21,6 +22,8 @@ struct file_op {
 	size_t count, room;
 	struct ssh_file *file;
 	struct sftp_handle handle;   /* a listing's */
+	size_t way;                  /* so much of the path is a way without links: see ask_way() */
+	struct strbuf real;          /* where that led */
 	unsigned asked;              /* a listing's READDIRs without an answer */
 	bool ended;                  /* a listing's */
 };
@@ -32,6 +35,7 @@ static void file_destroy(struct sftp_op *op)
 	if (f->file)
 		ssh_close(&f->file->base);
 	strbuf_release(&f->text);
+	strbuf_release(&f->real);
 	free(f->entries);
 	free(f->path);
 	free(f);
@@ -47,7 +51,7 @@ static struct file_op *file_new(const char *path, enum sftp_type type,
 	f->op.destroy = file_destroy;
 	f->path = xstrdup(path);
 	f->type = type;
-	f->text = STRBUF_INIT;
+	f->text = f->real = STRBUF_INIT;
 	return f;
 }
 
@@ -64,6 +68,62 @@ static int refusal(const struct sftp_answer *answer, bool removing_dir)
 	int r = answer->type == SFTP_STATUS ? sftp_status_errno(answer->number, removing_dir) : 0;
 
 	return r ? r : -EPROTO;
+}
+
+/* The first error stands, in whichever order answers come. */
+static void settle(struct sftp_op *op, int result)
+{
+	if (!op->result)
+		op->result = result;
+}
+
+static int take_one_name(struct sftp_answer *answer, struct strbuf *ret)
+{
+	struct remote_attr attr;
+	const char *name;
+	size_t len;
+	int r = answer->type == SFTP_NAME && answer->number == 1
+		? sftp_take_name(answer, &name, &len, &attr)
+		: refusal(answer, false);
+
+	if (!r)
+		strbuf_add(ret, name, len);
+	return r;
+}
+
+/* ---- ways without links (remote.h): the protocol can only be asked what a path really is ---- */
+
+#define TAG_WAY 1000u
+#define TAG_BASE 1001u
+
+/* Asks whether the first `len` bytes of the path are one, if it says that they must. */
+static void ask_way(struct ssh_transport *t, struct file_op *f, size_t len)
+{
+	AUTO_FREE char *path = xstrndup(f->path, len);
+
+	f->way = len;
+	if (sftp_base_len(f->path))
+		sftp_send_path(t, &f->op, TAG_WAY, SFTP_REALPATH, path);
+}
+
+/* True: it has been answered, and the operation's result says if it is none.  Its base may have got
+ * another place since it was written down, so that is asked after then. */
+static bool on_way(struct ssh_transport *t, struct file_op *f, uint32_t tag,
+	struct sftp_answer *answer)
+{
+	struct strbuf real AUTO_STRBUF = STRBUF_INIT;
+	AUTO_FREE char *base = xstrndup(f->path, sftp_base_len(f->path));
+	int r = take_one_name(answer, &real);
+
+	if (!r && tag == TAG_WAY && !sftp_is_there(f->path, f->way, real.data, NULL)) {
+		strbuf_add(&f->real, real.data, real.len);
+		sftp_send_path(t, &f->op, TAG_BASE, SFTP_REALPATH, base);
+		return false;
+	}
+	if (!r && tag == TAG_BASE && !sftp_is_there(f->path, f->way, f->real.data, real.data))
+		r = -ELOOP;
+	settle(&f->op, r);
+	return true;
 }
 
 static int run(struct remote *r, struct file_op *f, int64_t deadline)
@@ -108,17 +168,10 @@ static void on_target(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
 	struct sftp_answer *answer)
 {
 	struct file_op *f = (struct file_op *)op;
-	struct remote_attr attr;
-	const char *name;
-	size_t len;
 
 	(void)t;
 	(void)tag;
-	op->result = answer->type == SFTP_NAME && answer->number == 1
-		? sftp_take_name(answer, &name, &len, &attr)
-		: refusal(answer, false);
-	if (!op->result)
-		strbuf_add(&f->text, name, len);
+	op->result = take_one_name(answer, &f->text);
 }
 
 int ssh_readlink(struct remote *r, const char *path, int64_t deadline, struct strbuf *ret)
@@ -133,22 +186,36 @@ int ssh_readlink(struct remote *r, const char *path, int64_t deadline, struct st
 	return 0;
 }
 
+/* Before anything is removed: the folder that it is in is where it should be. */
+static void begin_removal(struct ssh_transport *t, struct sftp_op *op)
+{
+	struct file_op *f = (struct file_op *)op;
+	const char *slash = strrchr(f->path, '/');
+
+	if (sftp_base_len(f->path))
+		ask_way(t, f, (size_t)(slash - f->path));
+	else
+		begin_path(t, op);
+}
+
 static void on_status(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
 	struct sftp_answer *answer)
 {
 	struct file_op *f = (struct file_op *)op;
 	bool fine = answer->type == SFTP_STATUS && answer->number == SFTP_STATUS_OK;
 
-	(void)t;
-	(void)tag;
-	op->result = fine ? 0 : refusal(answer, f->type == SFTP_RMDIR);
+	if (!tag)
+		settle(op, fine ? 0 : refusal(answer, f->type == SFTP_RMDIR));
+	else if (on_way(t, f, tag, answer) && !op->result)
+		begin_path(t, op);
 }
 
 static int run_status(struct remote *r, const char *path, enum sftp_type type, int64_t deadline)
 {
 	struct file_op *f = file_new(path, type, on_status);
-	int result = run(r, f, deadline);
 
+	f->op.begin = begin_removal;
+	int result = run(r, f, deadline);
 	if (!result)
 		file_destroy(&f->op);
 	return result;
@@ -200,10 +267,16 @@ static void on_listing(struct ssh_transport *t, struct sftp_op *op, uint32_t tag
 	struct file_op *f = (struct file_op *)op;
 
 	if (!tag) {
-		op->result = answer->type == SFTP_HANDLE ? sftp_take_handle(answer, &f->handle)
-							 : refusal(answer, false);
-		if (!op->result)
+		int r = answer->type == SFTP_HANDLE ? sftp_take_handle(answer, &f->handle)
+						    : refusal(answer, false);
+		if (!r)
 			ask_names(t, f);
+		settle(op, r);
+		return;
+	}
+	if (tag >= TAG_WAY) {
+		if (on_way(t, f, tag, answer) && op->result)
+			f->ended = true;
 		return;
 	}
 	f->asked--;
@@ -213,7 +286,7 @@ static void on_listing(struct ssh_transport *t, struct sftp_op *op, uint32_t tag
 	} else {
 		f->ended = true;
 		if (answer->type != SFTP_STATUS || answer->number != SFTP_STATUS_EOF)
-			op->result = refusal(answer, false);
+			settle(op, refusal(answer, false));
 	}
 	if (!op->result && !f->ended && (f->count >= LIST_ENTRIES_MAX || f->text.len >= LIST_BYTES_MAX))
 		op->result = -EOVERFLOW;
@@ -225,12 +298,21 @@ static void on_listing(struct ssh_transport *t, struct sftp_op *op, uint32_t tag
 		sftp_send_close(t, &f->handle);
 }
 
+static void begin_listing(struct ssh_transport *t, struct sftp_op *op)
+{
+	struct file_op *f = (struct file_op *)op;
+
+	begin_path(t, op);
+	/* Behind it, so that the server looks when it has opened it. */
+	ask_way(t, f, strlen(f->path));
+}
+
 int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_fn each, void *arg)
 {
 	struct file_op *f = file_new(path, SFTP_OPENDIR, on_listing);
 	int result;
 
-	f->op.begin = begin_path;
+	f->op.begin = begin_listing;
 	if (!sftp_do(ssh_of(r), &f->op, deadline, &result))
 		return result;
 	const char *name = f->text.data;
@@ -266,12 +348,19 @@ static void on_open(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
 		on_attr(t, op, 0, answer);
 		if (!op->result)
 			op->result = sftp_is_file(&f->attr);
-		if (!op->result)
-			sftp_send_path(t, op, 1, SFTP_OPEN, f->path);
+		if (op->result)
+			return;
+		sftp_send_path(t, op, 1, SFTP_OPEN, f->path);
+		/* Behind it, so that the server looks when it has opened it. */
+		ask_way(t, f, strlen(f->path));
 		return;
 	}
-	op->result = answer->type == SFTP_HANDLE ? sftp_take_handle(answer, &f->file->handle)
-						 : refusal(answer, false);
+	if (tag >= TAG_WAY) {
+		on_way(t, f, tag, answer);
+		return;
+	}
+	settle(op, answer->type == SFTP_HANDLE ? sftp_take_handle(answer, &f->file->handle)
+					       : refusal(answer, false));
 	f->file->generation = t->generation;
 }
 

@@ -178,10 +178,60 @@ static void files(void **state)
 	remote_destroy(r);
 }
 
+static int nothing(void *arg, const char *name, const struct remote_attr *attr)
+{
+	(void)name;
+	(void)attr;
+	++*(int *)arg;
+	return 0;
+}
+
+/* See remote.h: BASE/./REST. */
+static void marked_paths_follow_no_link(void **state)
+{
+	char top[] = "/tmp/test_local.XXXXXX";
+	struct remote *r = local_remote_new(022);
+	AUTO_FREE char *script = NULL;
+	struct remote_file *f;
+	int count = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	script = xasprintf("cd %s; mkdir -p base/a out; echo x > base/a/f; echo y > out/f; ln -s ../out base/l; "
+		"ln -s a/f base/g; ln -s base way", top);
+	assert_int_equal(end_of(start(r, script)), 0);
+	const struct {
+		const char *path;
+		int result;
+	} cases[] = {{"base/./a/f", 0}, {"base/./l/f", -ELOOP}, {"base/./g", -ELOOP}, {"base/l/f", 0},
+		{"way/./a/f", 0}, {"base/./a/../../out/f", -EXDEV}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", top, cases[i].path);
+
+		int result = remote_open(r, path, in_ms(5000), &f);
+		if (result == 0)
+			remote_close(f);
+		assert_int_equal(result, cases[i].result);
+	}
+	AUTO_FREE char *listed = xasprintf("%s/base/./l", top);
+	assert_int_equal(remote_list(r, listed, in_ms(5000), nothing, &count), -ELOOP);
+	AUTO_FREE char *whole = xasprintf("%s/base/./", top);
+	assert_int_equal(remote_list(r, whole, in_ms(5000), nothing, &count), 0);
+	assert_int_equal(count, 3);
+	AUTO_FREE char *file = xasprintf("%s/base/./l/f", top);
+	assert_int_equal(remote_unlink(r, file, in_ms(5000)), -ELOOP);
+	AUTO_FREE char *link = xasprintf("%s/base/./l", top);
+	assert_int_equal(remote_unlink(r, link, in_ms(5000)), 0);
+	AUTO_FREE char *clean = xasprintf("rm -r %s", top);
+	assert_int_equal(end_of(start(r, clean)), 0);
+	remote_destroy(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_and_status),
+		cmocka_unit_test(marked_paths_follow_no_link),
 		cmocka_unit_test(commands_have_the_umask_given),
 		cmocka_unit_test(writing_does_not_stall_on_output),
 		cmocka_unit_test(deadlines_and_abort),

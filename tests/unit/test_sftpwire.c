@@ -133,9 +133,31 @@ static void knows_why(void **state)
 	assert_int_equal(sftp_status_errno(SFTP_STATUS_EOF, false), -EIO);
 }
 
+static void ways_without_links_are_told(void **state)
+{
+	static const char path[] = "/s/j/./a/f";
+
+	(void)state;
+	assert_int_equal(sftp_base_len(path), 4);
+	assert_int_equal(sftp_base_len("/s/j/a"), 0);
+	assert_true(sftp_is_there(path, 10, "/s/j/a/f", NULL));
+	assert_true(sftp_is_there(path, 8, "/s/j/a", NULL));
+	assert_true(sftp_is_there(path, 4, "/s/j", NULL));
+	assert_true(sftp_is_there("/s/j/./", 7, "/s/j", NULL));
+	assert_true(sftp_is_there(path, 10, "/lustre/j/a/f", "/lustre/j"));
+	assert_false(sftp_is_there(path, 10, "/lustre/j/a/f", NULL));
+	assert_false(sftp_is_there(path, 10, "/s/j/a/g", NULL));
+	assert_false(sftp_is_there(path, 10, "/s/j/a/ff", NULL));
+	assert_false(sftp_is_there(path, 10, "/s/ja/f", NULL));
+	assert_false(sftp_is_there(path, 10, "/s/j", NULL));
+	assert_false(sftp_is_there(path, 4, "/s/j/x", NULL));
+	assert_false(sftp_is_there(path, 10, "/etc/passwd", "/lustre/j"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ways_without_links_are_told),
 		cmocka_unit_test(makes_requests),
 		cmocka_unit_test(tells_a_message_s_size),
 		cmocka_unit_test(takes_answers_apart),

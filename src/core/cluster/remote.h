@@ -9,6 +9,8 @@
  *   -EPIPE      the connection broke on the way; likewise unknown
  *   -ECANCELED  remote_abort() was called
  *   -EACCES, -ENOENT, -ENOTDIR, -EISDIR, -EIO ...   the far side's own answer
+ * A path BASE/./REST of a file is refused with -ELOOP by remote_open(), remote_list(), remote_unlink() and
+ * remote_rmdir(), and not fetched, where what they reach lies elsewhere: REST is a way of directories alone, no link.
  * One process or file handle is used by one thread at a time.  Deadlines pass for one call only:
  * others on the same connection are not failed, unless the whole line is found silent.
  */
