@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "fuzz.h"
 #include "progress_query.h"
+#include "recordstream.h"
 #include "submit.h"
 #include "sync.h"
 
@@ -47,16 +48,32 @@ static void task_record(void *arg, const char *uuid, uint64_t task, const struct
 static void queue(const char *text, size_t len)
 {
 	struct command_result result = COMMAND_RESULT_INIT;
-	struct sync_answer answer = {.queue = STRBUF_INIT, .records = STRBUF_INIT,
-		.words = STRBUF_INIT};
+	struct sync_answer answer = {.queue = STRBUF_INIT, .words = STRBUF_INIT};
+	struct sync_accounts accounts = SYNC_ACCOUNTS_INIT;
 
 	strbuf_add(&result.out, text, len);
-	if (sync_read_queue(&result, &answer) == 0) {
-		MUST(answer.queue.len + answer.records.len <= len);
-		sync_each_record(&answer.records, record, NULL);
+	if (sync_read_queue(&result, &answer) == 0)
+		MUST(answer.queue.len <= len);
+	if (sync_read_accounts(&result, &accounts) == 0) {
+		MUST(accounts.text.len + accounts.records.len <= len);
+		sync_each_record(&accounts.records, record, NULL);
 	}
+	sync_accounts_release(&accounts);
 	sync_answer_release(&answer);
 	command_result_release(&result);
+}
+
+static void item(void *arg, const struct recordstream_item *i)
+{
+	record(arg, i->uuid, i->is_end, &i->record);
+	MUST(i->task >= -1);
+}
+
+static void stream(const char *text, size_t len)
+{
+	ssize_t used = recordstream_read(text, len, item, NULL);
+
+	MUST(used <= (ssize_t)len);
 }
 
 static void part(void *arg, const struct progress_part *p)
@@ -75,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	strbuf_add(&text, data + 1, size - 1);
 	struct bounds b = {text.data, text.len};
 
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		submit_answers(text.data, text.len);
 		break;
@@ -87,6 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		sync_each_task_record(&text, task_record, NULL);
+		break;
+	case 5:
+		stream(text.data, text.len);
 		break;
 	default:
 		progress_each_part(text.data, text.len, part, &b);

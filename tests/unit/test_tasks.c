@@ -333,6 +333,50 @@ static void a_record_keeps_their_words(void **state)
 	tasks_unref(again);
 }
 
+static const char *word_of(const struct tasks *t, uint64_t id)
+{
+	return tasks_word(t, tasks_find(t, id), "PENDING");
+}
+
+static void hints_are_ahead_of_the_queue(void **state)
+{
+	struct tasks *known = of_array("1-4"), *query = of_array("1-4");
+	struct slurm_record waits = record("9_[1-4]", "9", "PENDING"), runs = record("9_2", "11", "RUNNING"),
+		ends = record("9_3", "12", "COMPLETED");
+
+	(void)state;
+	tasks_see_queued(known, &waits);
+	assert_true(tasks_see_hint(known, 1, false));
+	assert_false(tasks_see_hint(known, 1, false));
+	assert_true(tasks_see_hint(known, 2, false));
+	assert_true(tasks_see_hint(known, 2, true));
+	assert_true(tasks_see_hint(known, 3, true));
+	assert_false(tasks_see_hint(known, 5, false));
+	assert_string_equal(word_of(known, 1), "RUNNING");
+	assert_string_equal(word_of(known, 2), "COMPLETING");
+	assert_string_equal(word_of(known, 4), "PENDING");
+
+	/* The query was sent before. */
+	tasks_see_queued(query, &waits);
+	tasks_see_queued(query, &runs);
+	tasks_see_queued(query, &ends);
+	tasks_keep_hints(query, known, true);
+	assert_string_equal(word_of(query, 1), "RUNNING");
+	assert_string_equal(word_of(query, 2), "COMPLETING");
+	assert_string_equal(word_of(query, 3), "COMPLETED");
+	assert_string_equal(word_of(query, 4), "PENDING");
+	/* An end stays one. */
+	assert_false(tasks_see_hint(query, 3, true));
+	/* One that was sent behind it: what waits was requeued. */
+	tasks_see_queued(query, &waits);
+	tasks_see_queued(query, &runs);
+	tasks_keep_hints(query, known, false);
+	assert_string_equal(word_of(query, 1), "PENDING");
+	assert_string_equal(word_of(query, 2), "COMPLETING");
+	tasks_unref(known);
+	tasks_unref(query);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +384,7 @@ int main(void)
 		cmocka_unit_test(the_queue_tells_of_tasks),
 		cmocka_unit_test(the_accounting_may_be_late),
 		cmocka_unit_test(forgotten_tasks_have_their_own_records),
+		cmocka_unit_test(hints_are_ahead_of_the_queue),
 		cmocka_unit_test(the_text_is_short_and_comes_back),
 		cmocka_unit_test(only_what_differs_gets_a_new_time),
 		cmocka_unit_test(patterns_are_resolved_as_slurm_does),

@@ -1,7 +1,6 @@
 /*
- * One state query for all jobs: the queue, and the start and end records that the jobs' own batch
- * scripts left, in one command; then, for jobs that ended or are missing there, the accounting in a
- * second.
+ * One state query for all jobs: the queue, in one command; then, for jobs that ended or are missing
+ * there, the accounting, and the start and end records that their own batch scripts left, in a second.
  */
 #ifndef SLURMOUNT_SYNC_H
 #define SLURMOUNT_SYNC_H
@@ -12,13 +11,11 @@
 struct sync_answer {
 	bool queue_known;       /* squeue answered: a job that is not in it is not in the queue */
 	struct strbuf queue;    /* for slurm_parse_squeue() */
-	struct strbuf records;  /* "record UUID.start LEN\n" and LEN bytes, repeated */
 	struct strbuf words;    /* stderr */
 };
 
-/* `uuids`: a line each, of the jobs whose records are wanted.  0 or remote.h's errors, -EPROTO. */
-int sync_queue(const struct cluster *cluster, const char *records, const struct strbuf *uuids,
-	struct sync_answer *ret);
+/* 0 or remote.h's errors, -EPROTO. */
+int sync_queue(const struct cluster *cluster, struct sync_answer *ret);
 void sync_answer_release(struct sync_answer *answer);
 /* Takes apart what that command printed, into an empty answer.  0 or -EPROTO.  Pure. */
 int sync_read_queue(const struct command_result *result, struct sync_answer *ret);
@@ -35,10 +32,21 @@ typedef void (*sync_task_record_fn)(void *arg, const char *uuid, uint64_t task,
 	const struct slurm_endrecord *record);
 void sync_each_task_record(const struct strbuf *records, sync_task_record_fn each, void *arg);
 
-/* Asks the accounting for `ids` (a line each), and where there is none, scontrol. `ret` is text for
- * slurm_parse_sacct() if `*from_sacct`, else a line each for slurm_parse_scontrol(). 0 or an error;
- * -EAGAIN: neither could be asked now. */
-int sync_accounts(const struct cluster *cluster, const struct strbuf *ids, bool *from_sacct,
-	struct strbuf *ret);
+struct sync_accounts {
+	bool from_sacct;       /* else from scontrol */
+	struct strbuf text;    /* for slurm_parse_sacct(), or a line each for slurm_parse_scontrol() */
+	struct strbuf records; /* for sync_each_record(): "record UUID.start LEN\n" and LEN bytes, repeated */
+};
+
+#define SYNC_ACCOUNTS_INIT ((struct sync_accounts){.text = STRBUF_INIT, .records = STRBUF_INIT})
+#define AUTO_ACCOUNTS CLEANUP(sync_accounts_release)
+
+/* Asks the accounting, and where there is none, scontrol, for `jobs`: a line "ID UUID" each; `records` is
+ * the folder of their records.  0 or an error. */
+int sync_accounts(const struct cluster *cluster, const char *records, const struct strbuf *jobs,
+	struct sync_accounts *ret);
+void sync_accounts_release(struct sync_accounts *answer);
+/* Takes apart what that command printed, into an empty answer.  0 or -EPROTO.  Pure. */
+int sync_read_accounts(const struct command_result *result, struct sync_accounts *ret);
 
 #endif

@@ -96,6 +96,7 @@ static void *engine_thread(void *arg)
 		probe_tick(e, now_ms, &next_ms);
 		pipeline_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
+		hint_tick(e, now_ms, &next_ms);
 		limits_tick(e, now_ms, &next_ms);
 		ask_tick(e);
 		progress_tick(e, now_ms, &next_ms);
@@ -369,9 +370,11 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	e->query_lane = lane_new("query", 1);
 	e->limits_lane = lane_new("limits", 1);
 	e->ask_lane = lane_new("ask", 1);
+	e->hint_lane = lane_new("hint", 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (e->stage_lane && e->upload_lane && e->submit_lane && e->query_lane && e->limits_lane && e->ask_lane)
+	if (e->stage_lane && e->upload_lane && e->submit_lane && e->query_lane && e->limits_lane &&
+		e->ask_lane && e->hint_lane)
 		e->running = pthread_create(&e->thread, NULL, engine_thread, e) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e->running)
@@ -392,6 +395,7 @@ void engine_stop(struct engine *e)
 	lane_end(e->query_lane);
 	lane_end(e->limits_lane);
 	lane_end(e->ask_lane);
+	lane_end(e->hint_lane);
 	pthread_mutex_lock(&e->lock);
 	e->ending = true;
 	pthread_cond_signal(&e->wake);
@@ -410,9 +414,11 @@ void engine_free(struct engine *e)
 	lane_free(e->query_lane);
 	lane_free(e->limits_lane);
 	lane_free(e->ask_lane);
+	lane_free(e->hint_lane);
 	progress_watch_free(e->progress);
 	chains_free(e->chains);
 	sbatch_free(e->sbatch);
+	hint_free(e->hints);
 	free(e->tracks);
 	free(e->scratch);
 	free(e->records);

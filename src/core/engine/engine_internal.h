@@ -36,6 +36,11 @@ struct track {
 	int64_t missing_ms;    /* first query that did not know the job; 0: it is known */
 	int64_t empty_ms;      /* first time that no trace of a taken attempt was found; 0: none */
 	int64_t ended_ms;      /* first time that it was seen at its end since a requeue; 0: not */
+	uint64_t seen;         /* what the queue said of it last, as a number; 0: it is to be read */
+	int64_t seen_ns;       /* the time of the job's info then: another one says that it has changed */
+	int64_t hint_ms;       /* its own record told something then; 0: never */
+	int run;               /* the newest of its runs that told, from 1; a requeue begins the next */
+	bool run_ended;        /* it has told its end */
 	unsigned outcome_of;   /* the attempt whose outcome lies on the cluster, to be read; 0: none */
 	unsigned doubtful_of;  /* the attempt whose outcome was read and does not tell; 0: none */
 };
@@ -83,6 +88,7 @@ struct engine {
 	struct lane *submit_lane;
 	struct lane *query_lane;
 	struct lane *limits_lane;  /* sacctmgr may hang for long */
+	struct lane *hint_lane;    /* a command that stays */
 	struct lane *ask_lane;     /* drafts' questions, which somebody waits for */
 
 	struct track *tracks;      /* by serial */
@@ -112,6 +118,7 @@ struct engine {
 	bool asking;               /* drafts' questions are under way */
 	bool queue_wanted;         /* somebody reads cluster/queue */
 	struct sbatch *sbatch;     /* sbatch.c's own */
+	struct hints *hints;       /* recordhint.c's own */
 	bool grouped;              /* between engine_group_begin() and _end() */
 	struct after_write *after_writes; /* of the group, the last first */
 	bool syncing;
@@ -235,6 +242,12 @@ void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* Gives `now`, which is committed next, these tasks (NULL: it is no array), and persists them.  Takes
  * over the reference.  0 or an error of the store's. */
 int watch_set_tasks(struct engine *e, struct job *now, const struct tasks *tasks);
+/* The same for tasks that are the caller's, with the job's word and facts; whether any changed. */
+bool watch_show_tasks(struct engine *e, struct job *now, struct tasks *tasks, const char *facts);
+/* recordhint.c: what the jobs' own records tell as they are written. */
+void hint_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* NULL is fine. */
+void hint_free(struct hints *hints);
 /* progress_watch.c: how far the running jobs are.  Renewed behind a state query. */
 void progress_renew(struct engine *e);
 /* Its log is to be read once more. */

@@ -257,6 +257,40 @@ void tasks_see_record(struct tasks *t, uint64_t id, const struct slurm_endrecord
 		task->end_s = (uint32_t)record->time_s;
 }
 
+/* Its place on the way from waiting to its end; 0 for one that is not on it. */
+static int progress_of(const struct tasks *t, const struct task *task)
+{
+	static const char *const words[] = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING"};
+
+	for (int i = 0; i < 4; i++)
+		if (!strcmp(task->word ? t->words[task->word] : "PENDING", words[i]))
+			return i + 1;
+	return 0;
+}
+
+bool tasks_see_hint(struct tasks *t, uint64_t id, bool is_end)
+{
+	struct task *task = (struct task *)tasks_find(t, id);
+	uint8_t number = number_of(t, is_end ? "COMPLETING" : "RUNNING");
+
+	if (!task || !number || !progress_of(t, task) || task->word == number)
+		return false;
+	task->word = number;
+	return true;
+}
+
+void tasks_keep_hints(struct tasks *t, const struct tasks *known, bool older)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		struct task *task = &t->items[i];
+		const struct task *before = tasks_find(known, task->id);
+		int was = before ? progress_of(known, before) : 0, is = progress_of(t, task);
+
+		if (is && was > is && was >= 3 && (older || is == 3))
+			task->word = number_of(t, known->words[before->word]);
+	}
+}
+
 static bool is_known(const struct task *task)
 {
 	return task->seen & (TASK_QUEUED | TASK_ACCOUNTED);

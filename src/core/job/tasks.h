@@ -78,6 +78,13 @@ void tasks_begin(struct tasks *tasks);
 void tasks_see_queued(struct tasks *tasks, const struct slurm_record *record);
 void tasks_see_accounted(struct tasks *tasks, const struct slurm_record *record);
 void tasks_see_record(struct tasks *tasks, uint64_t id, const struct slurm_endrecord *record);
+/* Its start or end record was written just now: one that had not ended is RUNNING, or COMPLETING.  True
+ * where that is new. */
+bool tasks_see_hint(struct tasks *tasks, uint64_t id, bool is_end);
+/* Behind a query: what hints have told of the tasks as they are in `known` stays where the query is late: one
+ * that is COMPLETING runs no more, and (`older`: it was sent before the hints came) one that runs waits
+ * no more. */
+void tasks_keep_hints(struct tasks *tasks, const struct tasks *known, bool older);
 /* Whether the accounting is to be asked: a task is in no queue, or all have ended. */
 bool tasks_want_accounts(const struct tasks *tasks);
 /* Whether a task has left no trace in both, and is not known to have ended. */
