@@ -18,8 +18,6 @@
 #define SEARCH_COST 8
 /* A job of no engine that we know is looked at again after 1, 2, 4 ... up to so many queries. */
 #define MOST_ROUNDS 32
-/* A job that was looked at so often in vain has no engine that we know. */
-#define VAIN_ROUNDS 8
 
 struct watched {
 	uint64_t serial;
@@ -314,7 +312,7 @@ static unsigned ask(struct engine *e, struct query *q, struct watched *w, unsign
 	return search ? SEARCH_COST : 1;
 }
 
-/* Forgets what need not be asked for: jobs that were removed, or that ended without an engine. */
+/* Forgets what need not be asked for: jobs that were removed, or do not run any more. */
 static void tidy(struct engine *e)
 {
 	struct progress_watch *p = e->progress;
@@ -324,7 +322,7 @@ static void tidy(struct engine *e)
 		struct watched *w = &p->jobs[i];
 		AUTO_JOB struct job *job = model_latest(e->model, w->serial);
 
-		if (job && w->seen && !(w->ended && !w->path && w->rounds >= VAIN_ROUNDS))
+		if (job && w->seen)
 			p->jobs[kept++] = *w;
 		else
 			forget_log(w);
