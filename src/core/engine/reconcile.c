@@ -50,7 +50,9 @@ static const char look_script[] =
 	"found=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z' | find_folder ' ') || echo failed squeue\n"
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	"claim=$(readlink \"$workdir/.slurmount/claim\") && { echo id \"$claim\"; exit 0; }\n"
-	"found=$(sacct -n -P -X -S \"$since\" -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1 | find_folder '|')\n"
+	/* One that was to begin later, and was cancelled, is beyond the window's usual end, now. */
+	"found=$(sacct -n -P -X -S \"$since\" -E now+400days -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1 |\n"
+	"  find_folder '|')\n"
 	"status=$?\n"
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	/* A site without accounting has one source less; one that is down now must be asked again. */
