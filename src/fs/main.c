@@ -60,8 +60,6 @@ static void raise_limits(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	/* No core dump and no debugger sees a password. */
-	prctl(PR_SET_DUMPABLE, 0);
 	/* A draft's modes are what was asked for; the state's folder is ours alone anyway. */
 	umask(0);
 	ignore_sigpipe();
@@ -405,6 +403,8 @@ int main(int argc, char **argv)
 	struct cli cli;
 	int status;
 
+	/* No core dump and no debugger sees a password, whichever command asks for it. */
+	prctl(PR_SET_DUMPABLE, 0);
 	if (!cli_parse(argc, argv, &cli, &status))
 		return status;
 	if (cli.mode == CLI_LOGIN)

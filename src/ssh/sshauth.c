@@ -381,8 +381,10 @@ static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC(answer_prompts)
 			!ask(a, prompt.data, prompts[i].echo != 0, secret)) {
 			a->answers_refused = true;
 			/* libssh2 frees it through line_free(), which overwrites it. */
-			responses[i].text = xstrdup(secret);
 			responses[i].length = (unsigned)strlen(secret);
+			responses[i].text = xmalloc(responses[i].length + 1);
+			mlock(responses[i].text, responses[i].length + 1);
+			memcpy(responses[i].text, secret, responses[i].length + 1);
 		}
 		secret_free(secret);
 	}

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "clock.h"
@@ -88,11 +89,21 @@ static void refusal_passes(struct ssh_line *line, const unsigned char *m, size_t
 	line->refusal = true;
 }
 
+/* Zeroed and never tiny: message_passes() looks a little beyond short messages.  What may hold a secret
+ * is not swapped out; the few pages stay locked, since others of them may be in use. */
+static void *fresh(struct ssh_line *line, size_t count)
+{
+	size_t size = count < 64 ? 64 : count;
+	void *block = calloc(1, size);
+
+	if (block && line && line->wiping)
+		mlock(block, size);
+	return block;
+}
+
 static LIBSSH2_ALLOC_FUNC(line_alloc)
 {
-	(void)abstract;
-	/* Zeroed and never tiny: message_passes() looks a little beyond short messages. */
-	return calloc(1, count < 64 ? 64 : count);
+	return fresh(*abstract, count);
 }
 
 static LIBSSH2_REALLOC_FUNC(line_realloc)
@@ -106,7 +117,7 @@ static LIBSSH2_REALLOC_FUNC(line_realloc)
 	if (!ptr || !line || !line->wiping)
 		return realloc(ptr, count);
 	/* A private key is read by growing: nothing of it must stay behind. */
-	larger = calloc(1, count);
+	larger = fresh(line, count);
 	if (larger) {
 		memcpy(larger, ptr, size < count ? size : count);
 		explicit_bzero(ptr, size);

@@ -260,6 +260,8 @@ static void refuses_what_could_steer(void **state)
 	refuse_pair(offsetof(struct jobspec, slurm), "nice=1 --wrap", "x");
 	refuse_pair(offsetof(struct jobspec, environment), "A;B", "x");
 	refuse_pair(offsetof(struct jobspec, environment), "UID", "0");
+	refuse_pair(offsetof(struct jobspec, environment), "BASH_ENV", "$(touch canary)");
+	refuse_pair(offsetof(struct jobspec, environment), "PS4", "`touch canary`");
 	refuse_pair(offsetof(struct jobspec, environment), "slurmount_uuid", "x");
 	refuse_pair(offsetof(struct jobspec, modules), "load", "--help");
 }

@@ -67,7 +67,8 @@
 
 /* Until it says "ready": what is wanted of the keep, and what of it must be sent. */
 #define STAGE_SCRIPT_BEGIN \
-	"umask 022\n" \
+	/* The user's own may be stricter; and nobody else writes what a job runs. */ \
+	"umask go-w\n" \
 	"trap '' PIPE HUP\n" \
 	"part=$root/staging/$batch\n" \
 	"mkdir -p -- \"$part/jobs\" \"$part/new\" \"$records\" && { [ -d \"$keep\" ] || mkdir -m 700 -- \"$keep\"; } || exit 73\n" \

@@ -43,7 +43,7 @@ struct ask {
 /* Answers "kept", "copied", "copying", "dead", "gone", or "failed" and the reason. */
 static const char keep_script[] =
 	"keep() {\n"
-	"  umask 022\n"
+	"  umask go-w\n"
 	"  cd -- \"$from\" && mkdir -p -- \"$to/.slurmount\" || return\n"
 	"  rm -rf -- \"$to/.slurmount/part\"*; mkdir -- \"$to/.slurmount/part-$number\" || return\n"
 	"  nice rsync -rltE --force --exclude=/.slurmount/ --temp-dir=\"$to/.slurmount/part-$number\""

@@ -55,8 +55,20 @@ static void write_script(struct engine *e, struct strbuf *b)
 		add_path_word(b, e->profile->scratch);
 	else
 		strbuf_adds(b, "${SCRATCH:-$HOME}/slurmount");
-	strbuf_adds(b, "\nmkdir -p -- \"$scratch/.slurmount/records\" \"$scratch/.slurmount/staging\""
+	/* Where somebody else can put another script in the place of a job's, nothing is submitted. */
+	strbuf_adds(b, "\numask go-w\n"
+		       "mkdir -p -- \"$scratch/.slurmount/records\" \"$scratch/.slurmount/staging\""
 		       " || exit 1\n"
+		       "for folder in \"$scratch/.slurmount\"{,/records,/staging}; do\n"
+		       "  if [ ! -O \"$folder\" ] || ! chmod go-w -- \"$folder\"; then\n"
+		       "    echo \"$folder is somebody else's, who could change what your jobs run; name "
+		       "another scratch in the profile\" >&2; exit 1\n"
+		       "  fi\n"
+		       "done\n"
+		       "if [ -n \"$(find \"$scratch/\" -maxdepth 0 -perm -0002 ! -perm -1000)\" ]; then\n"
+		       "  echo \"everybody can write to $scratch and change what your jobs run; run: chmod "
+		       "go-w $scratch\" >&2; exit 1\n"
+		       "fi\n"
 		       "cd -- \"$scratch\" && pwd -P && id -un && echo \"$missing\"\n");
 	if (e->profile->project) {
 		strbuf_adds(b, "echo ");
@@ -115,7 +127,7 @@ static void probed(struct engine *e, void *arg)
 		strbuf_rtrim(&probe->answer.err);
 		strbuf_add_escaped(&words, probe->answer.err.data, probe->answer.err.len);
 		snprintf(e->connection.problem, sizeof(e->connection.problem),
-			"the scratch folder cannot be made: %s", words.data);
+			"the scratch folder cannot be used: %s", words.data);
 	} else {
 		log_warning("the cluster was asked what it is like: %s", strerror(-probe->result));
 	}

@@ -37,7 +37,7 @@ struct writing {
 
 /* A directory that is gone needs no record. */
 static const char put_function[] =
-	"umask 022\n"
+	"umask go-w\n"
 	"put() {\n"
 	"  local number=$1 text=$2 folder\n"
 	"  shift 2\n"

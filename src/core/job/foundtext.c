@@ -112,6 +112,22 @@ static bool names_folder(const struct jobrecord *record, const char *folder)
 	return strlen(rest) == 8 && !strncmp(rest, record->uuid, 8);
 }
 
+/* A text of the user's as slurmount once sent it, which is shown byte for byte: one that could steer a
+ * terminal was changed since. */
+static void take_text(struct strbuf *text, size_t limit, const char *value)
+{
+	if (text->len || decode(value, limit, text) < 0)
+		return;
+	for (size_t i = 0; i < text->len; i++) {
+		unsigned char c = (unsigned char)text->data[i];
+
+		if ((c < 0x20 && !strchr("\n\t\r", c)) || c == 0x7f || !c) {
+			strbuf_reset(text);
+			return;
+		}
+	}
+}
+
 static void take_record(struct found *f, const char *value)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
@@ -172,10 +188,10 @@ static void take_line(struct found *f, const char *key, const char *value)
 		take_record(f, value);
 	else if (!strcmp(key, "state"))
 		take_state(f, value);
-	else if (!strcmp(key, "config") && !f->config.len)
-		decode(value, CONFIG_MAX, &f->config);
-	else if (!strcmp(key, "script") && !f->script.len)
-		decode(value, SCRIPT_MAX, &f->script);
+	else if (!strcmp(key, "config"))
+		take_text(&f->config, CONFIG_MAX, value);
+	else if (!strcmp(key, "script"))
+		take_text(&f->script, SCRIPT_MAX, value);
 	else if (!strcmp(key, "outcome"))
 		take_outcome(f, value);
 	else if (!strcmp(key, "submitted") && strlen(value) < 12)

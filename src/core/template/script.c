@@ -17,6 +17,9 @@ static const char *const ours[] = {"chdir", "wait", "parsable", "test_only", "wr
 static const char *const reserved[] = {"UID", "EUID", "PPID", "BASHOPTS", "SHELLOPTS",
 	"BASH_VERSINFO", "IFS", "POSIXLY_CORRECT"};
 
+/* Names whose values a shell expands again, as code. */
+static const char *const expanded[] = {"BASH_ENV", "ENV", "PROMPT_COMMAND", "PS0", "PS1", "PS2", "PS4"};
+
 static int refuse(struct strbuf *why, const char *what, const char *value)
 {
 	strbuf_adds(why, what);
@@ -89,6 +92,9 @@ static int check_environment(const struct jobspec_pairs *environment, struct str
 		if (!is_identifier(pair->key) || strncmp(pair->key, "slurmount_", 10) == 0 ||
 			is_one_of(pair->key, reserved, sizeof(reserved) / sizeof(*reserved)))
 			r = refuse(why, "not a name for an environment variable", pair->key);
+		else if (is_one_of(pair->key, expanded, sizeof(expanded) / sizeof(*expanded)) &&
+			(strchr(pair->value, '`') || strstr(pair->value, "$(") || strstr(pair->value, "$[")))
+			r = refuse(why, "a shell would run the value of this variable", pair->key);
 		else if (check_text(pair->key, pair->value, why) < 0)
 			r = -EINVAL;
 	}
