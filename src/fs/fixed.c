@@ -97,6 +97,10 @@ static void render_connection(struct fs *fs, struct strbuf *ret)
 		strbuf_adds(ret, "\nnote = ");
 		strbuf_add_escaped(ret, now.note, strlen(now.note));
 	}
+	if (*now.unwritten) {
+		strbuf_adds(ret, "\ndatabase = ");
+		strbuf_add_escaped(ret, now.unwritten, strlen(now.unwritten));
+	}
 	strbuf_addf(ret, "\ncontrol_socket = %s\n", fs->control);
 }
 

@@ -85,7 +85,6 @@ static void drafts_changed(void *arg)
 
 static int open_state(struct daemon *d, struct strbuf *why)
 {
-	AUTO_FREE char *database = xasprintf("%s/jobs.db", d->state);
 	int r = state_make(d->state, why);
 
 	if (r == 0) {
@@ -94,36 +93,58 @@ static int open_state(struct daemon *d, struct strbuf *why)
 	}
 	if (r == 0)
 		r = installation_load(d->state, &d->installation, why);
-	if (r == 0)
-		r = store_open(database, &d->fs.store, why);
-	if (r == -EUCLEAN) {
-		AUTO_FREE char *damage = xstrdup(why->data);
+	if (r < 0)
+		return r;
+	d->fs.remote = setup_remote(d->setup, remote_changed, d);
+	if (d->fs.remote)
+		return 0;
+	strbuf_adds(why, "no more threads can be started");
+	return -EAGAIN;
+}
 
-		strbuf_reset(why);
-		r = state_set_aside(database, damage, &d->note, why);
-		if (r == 0)
-			r = store_open(database, &d->fs.store, why);
-		if (r == 0)
-			complain(d->note.data);
+/* The database, and the jobs that are read from it. */
+static int open_jobs(struct daemon *d, const char *database, struct strbuf *why)
+{
+	struct fs *fs = &d->fs;
+	int r = store_open(database, &fs->store, why);
+
+	if (r < 0)
+		return r;
+	fs->model = model_new();
+	struct engine_config engine = {.profile = fs->profile, .clock = fs->clock,
+		.store = fs->store, .model = fs->model, .remote = fs->remote,
+		.installation = &d->installation, .note = d->note.len ? d->note.data : NULL};
+	r = engine_new(&engine, &fs->engine, why);
+	if (r == -EUCLEAN) {
+		model_free(STEAL(fs->model));
+		store_close(STEAL(fs->store));
 	}
+	return r;
+}
+
+/* The jobs of a damaged one are looked for on the cluster. */
+static int open_jobs_anyhow(struct daemon *d, struct strbuf *why)
+{
+	AUTO_FREE char *database = xasprintf("%s/jobs.db", d->state);
+	int r = open_jobs(d, database, why);
+
+	if (r != -EUCLEAN)
+		return r;
+	AUTO_FREE char *damage = xstrdup(why->data);
+	strbuf_reset(why);
+	r = state_set_aside(database, damage, &d->note, why);
+	if (r == 0)
+		r = open_jobs(d, database, why);
+	if (r == 0)
+		complain(d->note.data);
 	return r;
 }
 
 static int open_parts(struct daemon *d, struct strbuf *why)
 {
 	struct fs *fs = &d->fs;
-	int r;
+	int r = open_jobs_anyhow(d, why);
 
-	fs->model = model_new();
-	fs->remote = setup_remote(d->setup, remote_changed, d);
-	if (!fs->remote) {
-		strbuf_adds(why, "no more threads can be started");
-		return -EAGAIN;
-	}
-	struct engine_config engine = {.profile = fs->profile, .clock = fs->clock,
-		.store = fs->store, .model = fs->model, .remote = fs->remote,
-		.installation = &d->installation, .note = d->note.len ? d->note.data : NULL};
-	r = engine_new(&engine, &fs->engine, why);
 	if (r < 0)
 		return r;
 	struct drafts_config drafts = {.spool = fs->spool, .profile = fs->profile,

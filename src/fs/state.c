@@ -296,7 +296,7 @@ int state_lock(const char *path, const char *mountpoint, struct strbuf *why)
 int state_set_aside(const char *database, const char *damage, struct strbuf *note,
 	struct strbuf *why)
 {
-	static const char *const endings[] = {"-wal", "-shm", "-journal", ""};
+	static const char *const endings[] = {"-wal", "-shm", "-journal", "-damaged", ""};
 	AUTO_FREE char *aside = xasprintf("%s.damaged-%lld", database, (long long)time(NULL));
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {

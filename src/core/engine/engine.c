@@ -197,7 +197,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	if (log)
 		now->file_ns[JOB_FILE_LOG] = real_ns;
 	FAULT_POINT(now->state);
-	int r = store_update(e->store, now, log ? line.data : NULL, real_ns);
+	int r = engine_wrote(e, store_update(e->store, now, log ? line.data : NULL, real_ns));
 	FAULT_POINT("stored");
 	if (r < 0) {
 		log_error("%s: its state cannot be written to the database: %s", now->name,
@@ -266,7 +266,7 @@ int engine_group_end(struct engine *e)
 		return 0;
 	e->grouped = false;
 	FAULT_POINT("before a group");
-	int r = store_commit(e->store);
+	int r = engine_wrote(e, store_commit(e->store));
 	FAULT_POINT("group stored");
 	if (r < 0)
 		log_error("the states of several jobs cannot be written to the database: %s",

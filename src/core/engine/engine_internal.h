@@ -96,6 +96,7 @@ struct engine {
 	size_t track_capacity;
 
 	struct connection connection;
+	int unwritten;             /* why the database took nothing the last time, or 0 */
 	bool online;
 	bool probing;
 	int64_t probe_ms;          /* no sooner than this */
@@ -133,6 +134,9 @@ struct engine {
  * run, too, with engine_ending() true. */
 void engine_post(struct engine *e, engine_fn run, void *arg);
 bool engine_ending(struct engine *e);
+
+/* Keeps note of how a write to the database went, for cluster/connection; returns that. */
+int engine_wrote(struct engine *e, int result);
 
 struct track *engine_track(struct engine *e, uint64_t serial);
 struct track *engine_add_track(struct engine *e, uint64_t serial);

@@ -80,8 +80,8 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	job_set(&job->name, name);
 	job->created_ns = clock_real_ns(e->clock);
 	job->config_size = sealed->config_len;
-	r = store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft,
-		sealed->loose, sealed->loose_len);
+	r = engine_wrote(e, store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft,
+		sealed->loose, sealed->loose_len));
 	if (r < 0) {
 		job_unref(job);
 		return r;

@@ -90,6 +90,7 @@ struct connection {
 	int64_t asked_ns;        /* the states were last asked for and answered; 0 never */
 	char problem[512];       /* what the cluster lacks (sbatch, squeue, tar ...), or "" */
 	char note[512];          /* what is to be known of this mount, or "" */
+	char unwritten[512];     /* why the database takes nothing, while it does not, or "" */
 };
 void model_set_connection(struct model *model, const struct connection *connection);
 void model_get_connection(struct model *model, struct connection *ret);

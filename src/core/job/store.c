@@ -1,12 +1,15 @@
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "log.h"
 #include "store_schema.h"
 #include "tasks.h"
 
@@ -69,6 +72,7 @@ enum flag {
 };
 
 struct store {
+	char *mark;                           /* a file that says that the database was found damaged */
 	sqlite3 *db;                          /* the engine thread's */
 	bool batch;                           /* the engine thread's: between begin and commit */
 	int lost;                             /* the engine thread's: why the batch is gone, or 0 */
@@ -112,11 +116,22 @@ static int step(sqlite3 *db, sqlite3_stmt *stmt)
 	return stmt ? sqlite3_step(stmt) : sqlite3_extended_errcode(db);
 }
 
+/* What is damaged may lie where no start looks: so the next one is told to look everywhere. */
+static void set_mark(const struct store *s)
+{
+	int fd AUTO_CLOSE = open(s->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		log_warning("%s: %s", s->mark, strerror(errno));
+}
+
 /* Makes a statement ready for its next use; `code` is its last step's. */
-static int done(sqlite3 *db, sqlite3_stmt *stmt, int code)
+static int done(struct store *s, sqlite3 *db, sqlite3_stmt *stmt, int code)
 {
 	int r = store_errno(db, code);
 
+	if (r == -EUCLEAN)
+		set_mark(s);
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
 	return r;
@@ -125,7 +140,7 @@ static int done(sqlite3 *db, sqlite3_stmt *stmt, int code)
 /* Runs a statement of the writer that gives no rows. */
 static int finish(struct store *s, sqlite3_stmt *stmt)
 {
-	return done(s->db, stmt, step(s->db, stmt));
+	return done(s, s->db, stmt, step(s->db, stmt));
 }
 
 static int run(struct store *s, enum statement which)
@@ -198,12 +213,26 @@ static int prepare_all(struct store *s)
 	return 0;
 }
 
+/* All of it, where an earlier run met with damage; the mark goes where there is none after all. */
+static int check_mark(struct store *s, struct strbuf *why)
+{
+	if (access(s->mark, F_OK))
+		return 0;
+	int r = store_schema_check(s->db, NULL, why);
+	if (r == 0)
+		unlink(s->mark);
+	return r;
+}
+
 int store_open(const char *path, struct store **ret, struct strbuf *why)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
 
+	s->mark = xasprintf("%s-damaged", path);
 	pthread_mutex_init(&s->lock, NULL);
 	int r = store_schema_open(path, &s->db, why);
+	if (r == 0)
+		r = check_mark(s, why);
 	if (r < 0) {
 		store_close(s);
 		return r;
@@ -230,6 +259,7 @@ void store_close(struct store *s)
 	sqlite3_close(s->reader);
 	sqlite3_close(s->db);
 	pthread_mutex_destroy(&s->lock);
+	free(s->mark);
 	free(s);
 }
 
@@ -307,7 +337,7 @@ int store_load(struct store *s, void (*each)(void *arg, struct job *job), void *
 		give_times(job);
 		each(arg, job);
 	}
-	return done(s->db, stmt, code);
+	return done(s, s->db, stmt, code);
 }
 
 static int write_job(struct store *s, enum statement which, const struct job *job)
@@ -434,7 +464,7 @@ int store_text(struct store *s, const struct job *job, enum store_text which, st
 		else
 			strbuf_add(ret, bytes, len);
 	}
-	int r = done(s->reader, stmt, code);
+	int r = done(s, s->reader, stmt, code);
 	if (which == STORE_LOG && ret->len - before > expected)
 		strbuf_truncate(ret, before + expected);
 	/* Removed meanwhile. */
@@ -449,7 +479,7 @@ int store_chain(struct store *s, uint64_t serial, struct strbuf *ret)
 
 	if (code == SQLITE_ROW)
 		strbuf_add(ret, sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
-	int r = done(s->reader, stmt, code);
+	int r = done(s, s->reader, stmt, code);
 	return r < 0 ? r : code == SQLITE_ROW;
 }
 
@@ -468,7 +498,7 @@ int store_origin(struct store *s, uint64_t serial, char **draft, char **loose, s
 				memcpy(*loose, sqlite3_column_blob(stmt, 1), *loose_len);
 		}
 	}
-	int r = done(s->db, stmt, code);
+	int r = done(s, s->db, stmt, code);
 	return code == SQLITE_DONE ? -ENOENT : r;
 }
 
@@ -522,7 +552,7 @@ int store_removals(struct store *s,
 	while ((code = step(s->db, stmt)) == SQLITE_ROW)
 		each(arg, sqlite3_column_int64(stmt, 0), column(stmt, 1), column(stmt, 2),
 			sqlite3_column_int64(stmt, 3));
-	return done(s->db, stmt, code);
+	return done(s, s->db, stmt, code);
 }
 
 int store_removal_done(struct store *s, int64_t id)
@@ -536,7 +566,7 @@ char *store_setting(struct store *s, const char *key)
 	int code = step(s->db, stmt);
 	char *value = code == SQLITE_ROW ? xstrdup(column(stmt, 0)) : NULL;
 
-	done(s->db, stmt, code);
+	done(s, s->db, stmt, code);
 	return value;
 }
 

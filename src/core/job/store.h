@@ -18,7 +18,8 @@ enum store_text { STORE_CONFIG, STORE_SCRIPT, STORE_LOG, STORE_PROGRESS,
 	STORE_CHAIN = 8 /* after_print()'s */, STORE_TASKS = 9 /* tasks_print()'s */ };
 
 /* Opens or creates `path`, migrates an older version (PRAGMA user_version); a newer one is refused
- * by name with -ENOTSUP; one that is damaged with -EUCLEAN. */
+ * by name with -ENOTSUP; one that is damaged with -EUCLEAN.  What is found damaged later than that
+ * leaves a mark beside the file, `path`-damaged, so that the next opening goes through all of it. */
 int store_open(const char *path, struct store **ret, struct strbuf *why);
 void store_close(struct store *store);
 

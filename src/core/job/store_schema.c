@@ -10,6 +10,7 @@
 
 #define SCHEMA_VERSION 2
 #define BUSY_MS 5000
+#define CHECK_ALL_MAX (64 << 20) /* bytes, which are checked in some tenths of a second */
 
 /* One step for each version: what the database needs to become the next. */
 static const char *const migrations[SCHEMA_VERSION] = {
@@ -155,22 +156,32 @@ static int migrate(sqlite3 *db, int version)
 	return r;
 }
 
-/* The jobs' own table alone, which is read at each start anyway; all texts might be gigabytes. */
-static int check_jobs(sqlite3 *db, struct strbuf *why)
+int store_schema_check(sqlite3 *db, const char *table, struct strbuf *why)
 {
+	AUTO_FREE char *sql = table ? xasprintf("PRAGMA quick_check(%s)", table) :
+		xstrdup("PRAGMA quick_check(1)");
 	sqlite3_stmt *stmt = NULL;
-	int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(job)", -1, &stmt, NULL);
+	int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 	int r = 0;
 
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
 	const char *words = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
 	if (words && strcmp(words, "ok")) {
-		strbuf_addf(why, "it is damaged: %s", words);
+		/* "*** in database main ***", a line of its own, and the first thing found. */
+		const char *last = strrchr(words, '\n');
+		strbuf_addf(why, "it is damaged: %s", last && last[1] ? last + 1 : words);
 		r = -EUCLEAN;
 	}
 	sqlite3_finalize(stmt);
 	return r < 0 ? r : store_errno(db, code);
+}
+
+static bool is_small(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size <= CHECK_ALL_MAX;
 }
 
 /* Made by us first, since SQLite would make it with the umask's permissions; its journals then get
@@ -197,7 +208,8 @@ static int prepare(sqlite3 *db, const char *path, struct strbuf *why)
 		r = run(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
 	if (r == 0)
 		r = migrate(db, version);
-	return r < 0 ? r : check_jobs(db, why);
+	/* All of it where that takes no time; else what is read at each start anyway. */
+	return r < 0 ? r : store_schema_check(db, is_small(path) ? NULL : "job", why);
 }
 
 int store_schema_open(const char *path, sqlite3 **ret, struct strbuf *why)
