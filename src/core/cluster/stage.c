@@ -12,6 +12,7 @@
 #include "stageinput.h"
 #include "stagesend.h"
 #include "stagetree.h"
+#include "submit.h"
 #include "upload.h"
 
 /* Checking may take 3 s a GiB on a busy login node; that is silence, too. */
@@ -41,6 +42,8 @@ struct batch {
 	struct want *wants;       /* by name */
 	size_t want_count;
 	struct command command;
+	struct submit_item *items; /* of the jobs that are to be submitted, while a command runs */
+	size_t item_count;
 };
 
 static const char *base_name(const struct stage_job *job)
@@ -160,6 +163,26 @@ static void add_job(struct batch *b, size_t index, struct strbuf *text)
 	strbuf_adds(text, plain ? " 0\n" : " $?\n");
 }
 
+static void list_items(struct batch *b)
+{
+	b->item_count = 0;
+	for (size_t i = 0; i < b->count; i++)
+		if (b->jobs[i]->submit)
+			b->items[b->item_count++] = *b->jobs[i]->submit;
+}
+
+/* Of what is staged by then: slurmount_submit finds no directory of the others. */
+static void add_submission(struct batch *b, struct strbuf *script, struct strbuf *last)
+{
+	if (!b->item_count)
+		return;
+	submit_add_functions(script);
+	strbuf_adds(script, "trap - PIPE HUP\nsubmit_all\n");
+	strbuf_adds(last, "submit_all() {\n");
+	submit_add_command(last, b->items, b->item_count, b->place->submit_rate);
+	strbuf_adds(last, "}\n");
+}
+
 static int start(struct batch *b)
 {
 	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
@@ -179,6 +202,8 @@ static int start(struct batch *b)
 	strbuf_adds(&script, STAGE_SCRIPT_BEGIN);
 	strbuf_adds(&script, STAGE_SCRIPT_PROJECT);
 	strbuf_adds(&script, STAGE_SCRIPT_END);
+	list_items(b);
+	add_submission(b, &script, &last);
 	add_wanted(b, &wanted);
 	for (size_t i = 0; i < b->count; i++)
 		add_job(b, i, &last);
@@ -334,11 +359,24 @@ static void take_job(struct stage_job *job, int status, const char *text, size_t
 
 	strbuf_reset(job->why);
 	strbuf_add_escaped(job->why, words, strcspn(words, "\n") == len - 1 ? len - 1 : len);
+	job->answered = true;
 	job->result = status == 0 ? 0 : status == STAGEINPUT_EXIT ? -ENODATA :
 		status == AGAIN_EXIT ? -EAGAIN : upload_errno(words);
 }
 
-/* "job INDEX STATUS LENGTH" and LENGTH bytes, for each; behind what was said before the stream. */
+/* In the order of list_items(). */
+static void take_submissions(struct batch *b, const char *text, size_t len)
+{
+	size_t next = 0;
+
+	submit_read_answers(text, len, b->items, b->item_count);
+	for (size_t i = 0; i < b->count; i++)
+		if (b->jobs[i]->submit)
+			*b->jobs[i]->submit = b->items[next++];
+}
+
+/* "staged INDEX STATUS LENGTH" and LENGTH bytes, for each; behind what was said before the stream, and
+ * before what submitting says. */
 static void take_jobs(struct batch *b, const char *text, size_t len)
 {
 	const char *end = text + len;
@@ -350,7 +388,11 @@ static void take_jobs(struct batch *b, const char *text, size_t len)
 
 		if (!newline)
 			return;
-		if (sscanf(text, "job %zu %d %zu", &index, &status, &size) != 3) {
+		if (!strncmp(text, "job ", 4)) {
+			take_submissions(b, text, (size_t)(end - text));
+			return;
+		}
+		if (sscanf(text, "staged %zu %d %zu", &index, &status, &size) != 3) {
 			text = newline + 1;
 			continue;
 		}
@@ -462,6 +504,7 @@ void stage_run(const struct cluster *cluster, const struct stage_place *place,
 
 	b.jobs = xcalloc(count, sizeof(struct stage_job *));
 	b.trees = xcalloc(count, sizeof(*b.trees));
+	b.items = xcalloc(count, sizeof(*b.items));
 	for (size_t i = 0; i < count; i++) {
 		b.jobs[i] = jobs[i];
 		b.jobs[i]->result = -EPROTO;
@@ -484,4 +527,5 @@ void stage_run(const struct cluster *cluster, const struct stage_place *place,
 	free(b.wants);
 	free(b.jobs);
 	free(b.trees);
+	free(b.items);
 }

@@ -30,6 +30,7 @@ struct stage_file {
 };
 
 struct stage_input;
+struct submit_item;
 
 struct stage_job {
 	const char *source;     /* local folder with the inputs */
@@ -45,8 +46,10 @@ struct stage_job {
 	size_t file_count;
 	const struct stage_input *inputs; /* that are on the cluster already: stageinput.h */
 	size_t input_count;
+	struct submit_item *submit; /* submitted by the same command once it is staged; NULL: it is not */
 	/* Results. */
 	int result;         /* see stage_run() */
+	bool answered;      /* the cluster itself said so: the command did nothing more with it */
 	struct strbuf *why; /* the caller's, to be added to */
 };
 
@@ -58,6 +61,7 @@ struct stage_place {
 	const char *records; /* likewise: made where it is missing */
 	uint64_t keep;       /* bytes that may be kept by content there; 0: nothing is */
 	unsigned streams;    /* channels for large files */
+	unsigned submit_rate; /* submissions a second, 0 for no limit */
 	struct filesums *sums;
 };
 
@@ -66,7 +70,7 @@ struct stage_place {
  * -EROFS, -EIO with the cluster's own words in `why`; -ENODATA: an input cannot be had there, with a
  * sentence; -ENOENT: an input vanished here; -EINPROGRESS where not `alone`: it has so much to send
  * that others should not wait for it, and nothing was done.  With 0 `why` has what is to be noted, if
- * anything. */
+ * anything, and `submit` its result (submit.h). */
 void stage_run(const struct cluster *cluster, const struct stage_place *place,
 	struct stage_job *const *jobs, size_t count, bool alone);
 

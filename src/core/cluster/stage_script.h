@@ -118,7 +118,7 @@
 	"answer() {\n" \
 	"  local LC_ALL=C text=\n" \
 	"  [ ! -s \"$3\" ] || text=$(head -c 4000 -- \"$3\")\n" \
-	"  printf 'job %d %d %d\\n%s' \"$1\" \"$2\" \"${#text}\" \"$text\"\n" \
+	"  printf 'staged %d %d %d\\n%s' \"$1\" \"$2\" \"${#text}\" \"$text\"\n" \
 	"}\n" \
 	/* judge INDEX NAME STATUS: of what was done in its directory. */ \
 	"judge() {\n" \
@@ -155,7 +155,7 @@
 	"if [ -n \"$project\" ] && [ ${#names[@]} -gt 0 ]; then\n" \
 	"  if ! to_project 2> \"$part/err\"; then\n" \
 	"    for index in \"${good[@]}\"; do answer \"$index\" 77 \"$part/err\"; done\n" \
-	"    exit 0\n" \
+	"    good=() names=()\n" \
 	"  fi\n" \
 	"fi\n" \
 	"[ ${#names[@]} -eq 0 ] || mv -t \"$scratch\" -- \"${names[@]}\" 2> \"$part/err\"\n" \

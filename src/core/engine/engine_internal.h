@@ -111,7 +111,7 @@ struct engine {
 
 	struct chains *chains;     /* chain.c's own; NULL before the first */
 	struct progress_watch *progress; /* progress_watch.c's own */
-	struct staging *staging;   /* staging.c's own: the jobs for the next command; or NULL */
+	struct staging *staging;   /* staging.c's own; NULL before the first */
 	struct filesums *sums;     /* any thread */
 	bool limits_busy;          /* the cluster is being asked for its limits */
 	bool limits_again;         /* ... and is to be asked once more */
@@ -185,8 +185,15 @@ bool sbatch_take(struct engine *e, struct track *track);
 void sbatch_send(struct engine *e);
 /* NULL is fine. */
 void sbatch_free(struct sbatch *sbatch);
-/* staging.c: a job's files to the cluster.  Prepares one for the command that staging_send() begins. */
-void staging_add(struct engine *e, struct track *track);
+/* An answer that another command brought; `first` as in sbatch.c's own. */
+struct submit_item;
+void sbatch_answer(struct engine *e, uint64_t serial, bool first, const struct submit_item *item);
+/* Nothing is being submitted, nor is about to be, and the rate allows one more. */
+bool sbatch_is_idle(struct engine *e);
+/* staging.c: a job's files to the cluster.  Takes the track, which is due, into the next command;
+ * false: not now, a command's end wakes. */
+bool staging_take(struct engine *e, struct track *track);
+/* Sends what was taken. */
 void staging_send(struct engine *e);
 /* NULL is fine. */
 void staging_free(struct staging *staging);

@@ -118,12 +118,10 @@ void pipeline_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 				*next_ms = track->due_ms;
 			continue;
 		}
-		if (track->step == STEP_SUBMIT && !sbatch_take(e, track))
+		if (track->step == STEP_SUBMIT ? !sbatch_take(e, track) : !staging_take(e, track))
 			continue;
 		uint64_t serial = track->serial;
 		track->due_ms = now_ms + UNWRITTEN_MS;
-		if (track->step == STEP_STAGE)
-			staging_add(e, track);
 		/* A job that ended here has no track any more: the next one stands in its place. */
 		track = engine_track(e, serial);
 		if (!track)

@@ -31,6 +31,7 @@ struct sbatch {
 	unsigned running;        /* commands */
 	uint64_t taken[BATCH];   /* serials of the next one */
 	size_t count;
+	int64_t lent_ms;         /* a command of others last submitted one */
 };
 
 /* What one job's sbatch came to. */
@@ -227,6 +228,13 @@ static void take_answer(struct engine *e, const struct answer *a)
 		track->due_ms = clock_in(e->clock, PENDING_MS);
 }
 
+void sbatch_answer(struct engine *e, uint64_t serial, bool first, const struct submit_item *item)
+{
+	struct answer answer = {NULL, serial, first, (int)item->result, item->outcome};
+
+	take_answer(e, &answer);
+}
+
 /* ---- a command ---- */
 
 static struct answer *steal_answers(struct batch *batch)
@@ -369,6 +377,18 @@ bool sbatch_take(struct engine *e, struct track *track)
 	if (s->running >= (rate ? 1 : AT_ONCE) || s->count >= (rate ? BATCH_WITH_RATE : BATCH))
 		return false;
 	s->taken[s->count++] = track->serial;
+	return true;
+}
+
+bool sbatch_is_idle(struct engine *e)
+{
+	struct sbatch *s = sbatch_of(e);
+	int64_t now_ms = clock_mono_ms(e->clock);
+	unsigned rate = (unsigned)e->profile->submit_rate;
+
+	if (s->running || s->count || (rate && now_ms - s->lent_ms < 1000 / rate))
+		return false;
+	s->lent_ms = now_ms;
 	return true;
 }
 

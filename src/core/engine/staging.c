@@ -1,4 +1,12 @@
-/* A job's files to the cluster: several jobs by one command, or one that has much to send alone. */
+/*
+ * A job's files to the cluster: several jobs by one command, or one that has much to send alone.
+ *
+ * What becomes due while commands are under way waits for the end of one, so that many jobs that are
+ * dropped one after another share commands.  A job for which nothing else is under way is submitted by
+ * the very command that brings its files, which saves it the way there and back: it is noted as taken
+ * before, and if the answer is lost the command is sent again, which finds the directory complete, or
+ * brings it, and finds the outcome, or runs sbatch (submit.h).
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +19,19 @@
 #include "script.h"
 #include "sealed.h"
 #include "stage.h"
+#include "submit.h"
 #include "tasks.h"
 
 #define BATCH 128
+/* Commands at once: the way there and back of one is the other's time. */
+#define AT_ONCE 2
 
 /* One job. */
 struct item {
 	uint64_t serial;
 	struct stage_job job;
+	struct submit_item submit; /* job.submit points to it, or not */
+	bool first;                /* no command before could run sbatch for this attempt */
 	char *source, *workdir, *project, *script, *record, *config;
 	char **folders;
 	struct stage_file *files;
@@ -27,12 +40,19 @@ struct item {
 };
 
 /* One command; a lane's own while it works. */
-struct staging {
+struct command_of {
 	struct engine *engine;
 	struct item *items[BATCH];
 	size_t count;
 	bool alone; /* one job, that may take its time */
 	char *scratch, *project, *records;
+};
+
+struct staging {
+	unsigned running;      /* commands, but for those alone */
+	uint64_t taken[BATCH]; /* serials of the next one */
+	size_t count;
+	bool closed;           /* it is one that has failed before: no other goes with it */
 };
 
 static void item_free(struct item *item)
@@ -49,13 +69,17 @@ static void item_free(struct item *item)
 	free(item->record);
 	free(item->config);
 	strbuf_release(&item->why);
+	strbuf_release(&item->submit.outcome);
 	free(item);
 }
 
-void staging_free(struct staging *s)
+void staging_free(struct staging *staging)
 {
-	if (!s)
-		return;
+	free(staging);
+}
+
+static void command_free(struct command_of *s)
+{
 	for (size_t i = 0; i < s->count; i++)
 		item_free(s->items[i]);
 	free(s->scratch);
@@ -93,50 +117,88 @@ static void note_staged(struct engine *e, struct track *track, const struct job 
 	track->step = STEP_SUBMIT;
 	track->failures = 0;
 	track->due_ms = 0;
+	if (job->cancel_asked && !item->job.submit) {
+		/* An earlier command may have run sbatch: revoking tells. */
+		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
+		verb_send_cancel(e, job);
+	} else if (item->job.submit && item->submit.result != SUBMIT_NO_ANSWER) {
+		struct job *then = engine_edit(e, item->serial);
+
+		if (then && engine_commit(e, then, "sbatch is run (attempt %u)", then->attempt) == 0)
+			sbatch_answer(e, item->serial, item->first, &item->submit);
+	}
+}
+
+/* The cluster said that it has no directory, so sbatch was not run in it. */
+static void note_not_taken(struct engine *e, const struct item *item)
+{
+	struct job *now = item->job.submit && item->first ? engine_edit(e, item->serial) : NULL;
+
+	if (!now)
+		return;
+	now->taken = false;
+	engine_commit(e, now, NULL);
+}
+
+static void not_staged(struct engine *e, struct track *track, struct item *item)
+{
+	int r = item->job.result;
+
+	if (r == -ENOTCONN || r == -ECANCELED || r == -EAGAIN || r == -EINPROGRESS) {
+		track->due_ms = clock_in(e->clock, 1000);
+		return;
+	}
+	if (item->job.answered)
+		note_not_taken(e, item);
+	if (r == -ENODATA) {
+		strbuf_adds(&item->why, ".\nMend that, or config.ini here, then write resubmit to ctl.\n");
+		pipeline_reject(e, item->serial, item->why.data);
+		return;
+	}
+	AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.", item->workdir,
+		strerror(-r));
+	pipeline_try_later(e, item->serial, "STAGING", what, item->why.data);
 }
 
 static void staged(struct engine *e, struct item *item)
 {
 	struct track *track = engine_track(e, item->serial);
 	AUTO_JOB struct job *job = model_latest(e->model, item->serial);
-	int r = item->job.result;
 
 	if (track) {
 		track->busy = false;
 		track->due_ms = clock_in(e->clock, UNWRITTEN_MS);
 	}
-	if (!track || !job) {
-		/* It was removed meanwhile. */
-	} else if (job->cancel_asked) {
-		pipeline_cancelled(e, item->serial);
-	} else if (r == 0) {
+	/* Without either it was removed meanwhile; and a state query may have found it in the queue. */
+	if (!track || !job || *job->slurm_id)
+		return;
+	if (item->job.result == 0 && !(job->cancel_asked && !job->taken)) {
 		note_staged(e, track, job, item);
-	} else if (r == -ENOTCONN || r == -ECANCELED || r == -EAGAIN) {
-		track->due_ms = clock_in(e->clock, 1000);
-	} else if (r == -ENODATA) {
-		strbuf_adds(&item->why, ".\nMend that, or config.ini here, then write resubmit to ctl.\n");
-		pipeline_reject(e, item->serial, item->why.data);
+	} else if (job->cancel_asked && (!job->taken || (item->first && item->job.answered))) {
+		pipeline_cancelled(e, item->serial);
 	} else {
-		AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.",
-			item->workdir, strerror(-r));
-		pipeline_try_later(e, item->serial, "STAGING", what, item->why.data);
+		not_staged(e, track, item);
 	}
 }
 
 static void all_staged(struct engine *e, void *arg)
 {
-	struct staging *s = arg;
+	struct command_of *s = arg;
 
+	if (!s->alone)
+		e->staging->running--;
+	engine_group_begin(e);
 	for (size_t i = 0; i < s->count; i++)
 		staged(e, s->items[i]);
-	staging_free(s);
+	engine_group_end(e);
+	command_free(s);
 }
 
 /* ---- in a lane ---- */
 
-static struct staging *new_staging(struct engine *e, const struct staging *like)
+static struct command_of *new_command(struct engine *e, const struct command_of *like)
 {
-	struct staging *s = xcalloc(1, sizeof(*s));
+	struct command_of *s = xcalloc(1, sizeof(*s));
 
 	s->engine = e;
 	s->scratch = xstrdup(like ? like->scratch : e->scratch);
@@ -148,7 +210,7 @@ static struct staging *new_staging(struct engine *e, const struct staging *like)
 static void run_staging(void *arg);
 
 /* Those that have much to send go on in a lane of their own. */
-static void send_alone(struct staging *s)
+static void send_alone(struct command_of *s)
 {
 	size_t left = 0;
 
@@ -157,7 +219,7 @@ static void send_alone(struct staging *s)
 			s->items[left++] = s->items[i];
 			continue;
 		}
-		struct staging *one = new_staging(s->engine, s);
+		struct command_of *one = new_command(s->engine, s);
 		one->alone = true;
 		one->items[one->count++] = s->items[i];
 		lane_post(s->engine->upload_lane, run_staging, one);
@@ -167,11 +229,11 @@ static void send_alone(struct staging *s)
 
 static void run_staging(void *arg)
 {
-	struct staging *s = arg;
+	struct command_of *s = arg;
 	const struct profile *profile = s->engine->profile;
 	struct stage_place place = {.scratch = s->scratch, .project = s->project,
 		.records = s->records, .keep = profile->keep, .streams = (unsigned)profile->streams,
-		.sums = s->engine->sums};
+		.submit_rate = (unsigned)profile->submit_rate, .sums = s->engine->sums};
 	struct stage_job *jobs[BATCH];
 
 	for (size_t i = 0; i < s->count; i++) {
@@ -279,7 +341,30 @@ static struct item *make_item(const struct job *now, struct sealed_request *requ
 	return item;
 }
 
-static struct item *prepare(struct engine *e, struct track *track)
+/* Where it is to be, as of now. */
+static void place(struct engine *e, struct job *now)
+{
+	AUTO_FREE char *workdir = new_workdir(e, now);
+	AUTO_FREE char *project = e->project ? xasprintf("%s%s", e->project, strrchr(workdir, '/')) :
+		NULL;
+
+	job_set(&now->workdir, workdir);
+	job_set(&now->project_dir, project);
+	job_set(&now->records, e->records);
+}
+
+/* Has the command submit it, too; noted before anything is sent. */
+static void submit_with_it(struct engine *e, struct job *now, struct item *item)
+{
+	item->first = !now->taken;
+	item->submit = (struct submit_item){.workdir = item->workdir, .attempt = now->attempt,
+		.outcome = STRBUF_INIT};
+	item->job.submit = &item->submit;
+	now->taken = true;
+	now->taken_ns = clock_real_ns(e->clock);
+}
+
+static struct item *prepare(struct engine *e, struct track *track, bool submit)
 {
 	struct job *now = engine_edit(e, track->serial);
 	struct sealed_request request = {0};
@@ -291,12 +376,7 @@ static struct item *prepare(struct engine *e, struct track *track)
 	if (!now)
 		return NULL;
 	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
-	AUTO_FREE char *workdir = new_workdir(e, now);
-	AUTO_FREE char *project = e->project ? xasprintf("%s%s", e->project, strrchr(workdir, '/')) :
-		NULL;
-	job_set(&now->workdir, workdir);
-	job_set(&now->project_dir, project);
-	job_set(&now->records, e->records);
+	place(e, now);
 	int r = sealed_read(source, e->profile, &request, &why);
 	if (r == 0)
 		r = chain_place(e, now->serial, request.spec, &gifts, &why);
@@ -305,6 +385,8 @@ static struct item *prepare(struct engine *e, struct track *track)
 	if (r == 0) {
 		item = make_item(now, &request, &gifts, &script, STEAL(source));
 		add_record(e, now, item);
+		if ((submit || now->taken) && !now->cancel_asked)
+			submit_with_it(e, now, item);
 	}
 	sealed_request_release(&request);
 	chain_gifts_release(&gifts);
@@ -322,26 +404,49 @@ static struct item *prepare(struct engine *e, struct track *track)
 	return NULL;
 }
 
-void staging_add(struct engine *e, struct track *track)
+bool staging_take(struct engine *e, struct track *track)
 {
-	/* What failed together may be the fault of one. */
-	bool single = track->failures > 0;
-	struct item *item = prepare(e, track);
-
-	if (!item)
-		return;
-	if (single || (e->staging && e->staging->count == BATCH))
-		staging_send(e);
 	if (!e->staging)
-		e->staging = new_staging(e, NULL);
-	e->staging->items[e->staging->count++] = item;
-	track->busy = true;
-	if (single)
-		staging_send(e);
+		e->staging = xcalloc(1, sizeof(*e->staging));
+	struct staging *s = e->staging;
+
+	/* What failed together may be the fault of one. */
+	if (s->running >= AT_ONCE || s->count == BATCH || s->closed || (s->count && track->failures))
+		return false;
+	s->closed = track->failures > 0;
+	s->taken[s->count++] = track->serial;
+	return true;
 }
 
 void staging_send(struct engine *e)
 {
-	if (e->staging)
-		lane_post(e->stage_lane, run_staging, STEAL(e->staging));
+	struct staging *s = e->staging;
+
+	if (!s || !s->count)
+		return;
+	bool submit = s->count == 1 && !s->running && sbatch_is_idle(e);
+	struct command_of *c = new_command(e, NULL);
+	engine_group_begin(e);
+	for (size_t i = 0; i < s->count; i++) {
+		struct track *track = engine_track(e, s->taken[i]);
+		struct item *item = track ? prepare(e, track, submit) : NULL;
+
+		if (item)
+			c->items[c->count++] = item;
+	}
+	s->count = 0;
+	s->closed = false;
+	/* Nothing may be sent of which the database does not know. */
+	if (engine_group_end(e) < 0 || !c->count) {
+		command_free(c);
+		return;
+	}
+	for (size_t i = 0; i < c->count; i++) {
+		struct track *track = engine_track(e, c->items[i]->serial);
+
+		if (track)
+			track->busy = true;
+	}
+	s->running++;
+	lane_post(e->stage_lane, run_staging, c);
 }
