@@ -182,6 +182,9 @@ static void take_part(void *arg, const struct progress_part *part)
 	struct watched *w = find(look->query->engine->progress, look->query->serials[part->index]);
 	if (!w)
 		return;
+	/* What is looked at may be another job's, whose parts have all come then. */
+	if (look->path && look->index != part->index)
+		end_look(look);
 	if (w->path && !strcmp(w->path, part->path) && !look->path) {
 		feed(w->reader, &w->offset, part);
 		return;
