@@ -354,7 +354,7 @@ static int await_child(int ready_fd, const char *mountpoint)
 
 static int go(struct daemon *d)
 {
-	int pipes[2];
+	int pipes[2], status;
 
 	if (d->cli->foreground) {
 		d->ready_fd = -1;
@@ -372,7 +372,10 @@ static int go(struct daemon *d)
 	}
 	if (child > 0) {
 		close(pipes[1]);
-		return await_child(pipes[0], d->mountpoint);
+		status = await_child(pipes[0], d->mountpoint);
+		/* It is the child's; here nothing was mounted by it. */
+		fuse_session_destroy(d->fs.session);
+		return status;
 	}
 	close(pipes[0]);
 	d->ready_fd = pipes[1];

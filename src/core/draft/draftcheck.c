@@ -5,8 +5,8 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
+#include "beneath.h"
 #include "clusterask.h"
 #include "draftinputs.h"
 #include "draftlimits.h"
@@ -37,11 +37,7 @@ struct checker {
 
 int draftcheck_open(int folder, const char *path)
 {
-	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-	long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : (int)fd;
+	return open_beneath(folder, path, O_RDONLY | O_NONBLOCK, RESOLVE_NO_MAGICLINKS);
 }
 
 int draftcheck_read(int folder, const char *path, size_t limit, struct strbuf *ret)

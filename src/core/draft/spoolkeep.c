@@ -19,9 +19,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "beneath.h"
 #include "cleanup.h"
 #include "err.h"
 
@@ -116,9 +116,7 @@ void spool_shrink(struct spool *spool)
 /* A descriptor of the inode at that path, or -1. */
 static int open_path(struct spool *spool, const char *path, const struct spool_node *node)
 {
-	struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	int fd AUTO_CLOSE = (int)syscall(SYS_openat2, spool->root->fd, path, &how, sizeof(how));
+	int fd AUTO_CLOSE = open_beneath(spool->root->fd, path, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != node->ino || st.st_dev != node->dev)
