@@ -116,6 +116,17 @@ bool fs_job_removable(const struct job *job)
 
 /* ---- listings ---- */
 
+/*
+ * The kernel keeps the listing, and drops it by itself where the directory's times are others the next
+ * time it is opened, and where it is told to forget a name in it.
+ */
+void fs_reply_opendir_kept(fuse_req_t req, struct fuse_file_info *fi)
+{
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
 void fs_listing_begin(struct fs_listing *l, fuse_req_t req, size_t size, bool plus)
 {
 	*l = (struct fs_listing){.req = req, .plus = plus, .bytes = xmalloc(size), .size = size};

@@ -156,6 +156,10 @@ int fs_remote_errno(int error);
 /* Whether its directory can be removed now. */
 bool fs_job_removable(const struct job *job);
 
+/* Opens a directory whose listing changes only with its times, or with a name the kernel is told to
+ * forget. */
+void fs_reply_opendir_kept(fuse_req_t req, struct fuse_file_info *fi);
+
 /* A READDIR or READDIRPLUS reply being filled. */
 struct fs_listing {
 	fuse_req_t req;

@@ -233,8 +233,7 @@ static void list(fuse_req_t req, fuse_ino_t self, size_t size, off_t off, bool p
 			announcer_given(fs->announcer, entry.ino);
 	}
 	fs_listing_end(&l);
-	if (plus)
-		recheck(fs, job);
+	recheck(fs, job);
 }
 
 static void jobdir_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -249,6 +248,12 @@ static void jobdir_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_
 {
 	(void)fi;
 	list(req, ino, size, off, true);
+}
+
+static void jobdir_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fs_reply_opendir_kept(req, fi);
 }
 
 /* A directory that was opened as a draft's has a handle of that kind. */
@@ -322,6 +327,7 @@ const struct fuse_lowlevel_ops job_ops = {
 	.write = jobedit_write,
 	.flush = jobedit_flush,
 	.release = jobedit_release,
+	.opendir = jobdir_opendir,
 	.readdir = jobdir_readdir,
 	.readdirplus = jobdir_readdirplus,
 	.releasedir = jobdir_releasedir,

@@ -187,12 +187,16 @@ static void tell_job(struct notifier *n, const struct news *news)
 		forget_link(n, serial, PART_STDOUT, "stdout");
 		forget_link(n, serial, PART_STDERR, "stderr");
 	}
-	if (directory)
-		forget_attr(n, fs_job_ino(serial, PART_DIR));
+	/* The kernel keeps its listing, and of a name that comes it knows nothing that it could forget. */
+	if (files || directory)
+		forget_data(n, fs_job_ino(serial, PART_DIR));
 	AUTO_JOB struct job *now = model_shown(model, serial);
 	if (now)
 		taskdir_forget(n->fs, before, now, news->all, is_stopping, n);
 	bool fresh = model_take_new(model, serial);
+	/* All of its files at once: it may have another name. */
+	if (!fresh && changed == HIDE_FILES)
+		forget_data(n, FIXED_JOBS);
 	if (now && (fresh || directory))
 		state_changed(n, now);
 	if (before && now && strcmp(before->state, now->state))
