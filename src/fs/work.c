@@ -25,6 +25,7 @@ struct work *work_new(struct fs *fs)
 	work->nodes = work_nodes_new();
 	work->pool = work_pool_new(fs);
 	work->fetch = work_fetch_new(fs);
+	work->walk = work_walk_new(fs);
 	return work;
 }
 
@@ -44,6 +45,7 @@ void work_free(struct work *work)
 		return;
 	work_pool_free(work->pool);
 	work_fetch_free(work->fetch);
+	work_walk_free(work->walk);
 	work_nodes_free(work->nodes);
 	free(work);
 }
@@ -318,14 +320,40 @@ static void work_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	fuse_reply_err(req, 0);
 }
 
-static void work_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void reply_opendir(fuse_req_t req, struct fuse_file_info *fi, bool walks, bool keep)
 {
-	struct work_handle *h = work_handle_dir();
+	struct work_handle *h = work_handle_dir(walks);
 
-	(void)ino;
 	fi->fh = (uintptr_t)h;
+	fi->cache_readdir = walks;
+	fi->keep_cache = keep;
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		work_handle_unref(h);
+}
+
+static void run_opendir(struct work_task *task)
+{
+	bool keep = work_walk_await(task->fs->work->walk, task);
+
+	if (work_claim(task))
+		reply_opendir(task->req, &task->fi, true, keep);
+}
+
+static void work_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	bool keep = false;
+	enum work_walked walked = ino & FS_WORK_NODE ? WORK_WALKED_NOT :
+		work_walk_open(of(req)->work->walk, fs_serial(ino), &keep);
+
+	if (walked != WORK_WALKED_SOON) {
+		reply_opendir(req, fi, walked == WORK_WALKED, keep);
+		return;
+	}
+	struct work_task *task = task_new(req, ino, run_opendir);
+	if (!task)
+		return;
+	task->fi = *fi;
+	hand_over(task);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus,

@@ -94,6 +94,10 @@ struct work_bytes {
 };
 void work_bytes_unref(struct work_bytes *bytes);
 
+void work_items_free(struct work_item *items, size_t count);
+/* Whether a listing shows it; `top`: of work/ itself. */
+bool work_name_is_shown(const char *name, bool top);
+
 struct work_fetch;
 struct work_fetch *work_fetch_new(struct fs *fs);
 void work_fetch_free(struct work_fetch *fetch);
@@ -107,6 +111,23 @@ struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *t
 bool work_fetch_attr(struct work_fetch *fetch, uint64_t serial, const char *path,
 	struct remote_attr *ret);
 
+/* ---- one who goes from one job's work/ to the next (workwalk.c); any thread ---- */
+
+struct work_walk;
+struct work_walk *work_walk_new(struct fs *fs);
+void work_walk_free(struct work_walk *walk);
+enum work_walked {
+	WORK_WALKED_NOT,  /* nobody goes from job to job */
+	WORK_WALKED,      /* `*keep` says whether the kernel's listing is still right */
+	WORK_WALKED_SOON, /* work_walk_await() says so; blocks */
+};
+/* The work/ of the job is opened.  Begins to look at the next ones; does not block. */
+enum work_walked work_walk_open(struct work_walk *walk, uint64_t serial, bool *keep);
+bool work_walk_await(struct work_walk *walk, struct work_task *task);
+/* What it holds, for one who was WORK_WALKED and lists it; the caller's to work_items_free(). */
+bool work_walk_take(struct work_walk *walk, uint64_t serial, struct work_item **items,
+	size_t *count);
+
 /* ---- handles (workfile.c, worklist.c) ---- */
 
 struct work {
@@ -114,11 +135,13 @@ struct work {
 	struct work_nodes *nodes;
 	struct work_pool *pool;
 	struct work_fetch *fetch;
+	struct work_walk *walk;
 };
 
 struct work_handle *work_handle_ref(struct work_handle *handle);
 void work_handle_unref(struct work_handle *handle);
-struct work_handle *work_handle_dir(void);
+/* `walks`: of one who goes from job to job. */
+struct work_handle *work_handle_dir(bool walks);
 struct work_dir;
 struct work_dir *work_handle_listing(struct work_handle *handle);
 
@@ -127,7 +150,7 @@ void work_task_open(struct work_task *task);
 void work_task_read(struct work_task *task);
 void work_task_list(struct work_task *task);
 
-struct work_dir *work_dir_new(void);
+struct work_dir *work_dir_new(bool walks);
 void work_dir_free(struct work_dir *dir);
 
 /* The absolute path on the cluster of `name` (NULL: none) below the task's place. */

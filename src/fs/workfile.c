@@ -37,9 +37,9 @@ static struct work_handle *handle_new(struct fs *fs, struct remote_file *file, s
 	return h;
 }
 
-struct work_handle *work_handle_dir(void)
+struct work_handle *work_handle_dir(bool walks)
 {
-	return handle_new(NULL, NULL, work_dir_new());
+	return handle_new(NULL, NULL, work_dir_new(walks));
 }
 
 struct work_dir *work_handle_listing(struct work_handle *h)

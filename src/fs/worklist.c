@@ -14,11 +14,21 @@ struct work_dir {
 	size_t count;         /* lock */
 	size_t capacity;      /* lock */
 	bool filled;          /* lock */
+	bool walks;           /* set once: see workwalk.c */
 };
 
-struct work_dir *work_dir_new(void)
+void work_items_free(struct work_item *items, size_t count)
+{
+	while (count)
+		free(items[--count].name);
+	free(items);
+}
+
+struct work_dir *work_dir_new(bool walks)
 {
 	struct work_dir *dir = xcalloc(1, sizeof(*dir));
+
+	dir->walks = walks;
 
 	pthread_mutex_init(&dir->lock, NULL);
 	return dir;
@@ -26,10 +36,8 @@ struct work_dir *work_dir_new(void)
 
 static void clear(struct work_dir *dir)
 {
-	while (dir->count)
-		free(dir->items[--dir->count].name);
-	free(STEAL(dir->items));
-	dir->capacity = 0;
+	work_items_free(STEAL(dir->items), dir->count);
+	dir->count = dir->capacity = 0;
 	dir->filled = false;
 }
 
@@ -52,14 +60,18 @@ struct filling {
  * by its name but not listed: the claim in it is a link to nowhere, on which all that follow links would
  * fail (cp -rL, scp -r, Python's copytree).
  */
+bool work_name_is_shown(const char *name, bool top)
+{
+	return *name && !strchr(name, '/') && strlen(name) <= 255 && strcmp(name, ".") &&
+		strcmp(name, "..") && (!top || strcmp(name, ".slurmount"));
+}
+
 static int keep(void *arg, const char *name, const struct remote_attr *attr)
 {
 	const struct filling *filling = arg;
 	struct work_dir *dir = filling->dir;
 
-	if (!*name || strchr(name, '/') || strlen(name) > 255 || !strcmp(name, ".") ||
-		!strcmp(name, "..") ||
-		(!*filling->task->place.path && !strcmp(name, ".slurmount")))
+	if (!work_name_is_shown(name, !*filling->task->place.path))
 		return 0;
 	if (dir->count == ENTRIES_MAX)
 		return -EOVERFLOW;
@@ -81,6 +93,12 @@ static int fill(struct work_task *task, struct work_dir *dir)
 	int r = 0;
 
 	clear(dir);
+	if (dir->walks && !work_is_hidden(task->fs, task->job) &&
+		work_walk_take(task->fs->work->walk, task->place.serial, &dir->items, &dir->count)) {
+		dir->capacity = dir->count;
+		dir->filled = true;
+		return 0;
+	}
 	/* Before it is staged, and once it has been emptied by `rm -rf`. */
 	if (path && !work_is_hidden(task->fs, task->job))
 		r = remote_list(task->fs->remote, path, task->deadline, keep, &filling);

@@ -25,6 +25,10 @@ struct file_op {
 	size_t way;                  /* so much of the path is a way without links: see ask_way() */
 	struct strbuf real;          /* where that led */
 	unsigned asked;              /* a listing's READDIRs without an answer */
+	unsigned most;               /* as many at once */
+	int64_t known_ns;            /* a look's */
+	remote_looked_fn looked;
+	void *arg;
 	bool ended;                  /* a listing's */
 };
 
@@ -235,7 +239,7 @@ int ssh_rmdir(struct remote *r, const char *path, int64_t deadline)
 
 static void ask_names(struct ssh_transport *t, struct file_op *f)
 {
-	while (!f->ended && f->asked < READDIRS) {
+	while (!f->ended && f->asked < f->most) {
 		sftp_send_handle(t, &f->op, 1, SFTP_READDIR, &f->handle);
 		f->asked++;
 	}
@@ -313,6 +317,7 @@ int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_
 	int result;
 
 	f->op.begin = begin_listing;
+	f->most = READDIRS;
 	if (!sftp_do(ssh_of(r), &f->op, deadline, &result))
 		return result;
 	const char *name = f->text.data;
@@ -324,6 +329,53 @@ int ssh_list(struct remote *r, const char *path, int64_t deadline, remote_entry_
 	}
 	file_destroy(&f->op);
 	return result;
+}
+
+#define LOOK_LSTAT 2
+
+static void begin_look(struct ssh_transport *t, struct sftp_op *op)
+{
+	sftp_send_path(t, op, LOOK_LSTAT, SFTP_LSTAT, ((struct file_op *)op)->path);
+}
+
+/* A listing that its own time may save. */
+static void on_look(struct ssh_transport *t, struct sftp_op *op, uint32_t tag,
+	struct sftp_answer *answer)
+{
+	struct file_op *f = (struct file_op *)op;
+
+	if (tag != LOOK_LSTAT) {
+		on_listing(t, op, tag, answer);
+		return;
+	}
+	on_attr(t, op, 0, answer);
+	if (!op->result && !S_ISDIR(f->attr.mode))
+		op->result = -ENOTDIR;
+	if (!op->result && f->attr.mtime_ns != f->known_ns)
+		sftp_send_path(t, op, 0, SFTP_OPENDIR, f->path);
+}
+
+static void look_finished(struct sftp_op *op)
+{
+	struct file_op *f = (struct file_op *)op;
+
+	f->looked(f->arg, &(struct remote_looked){op->result, f->attr,
+		!op->result && f->attr.mtime_ns == f->known_ns, f->text.data, f->entries, f->count});
+}
+
+int ssh_look(struct remote *r, const char *path, int64_t known_ns, remote_looked_fn done, void *arg)
+{
+	struct file_op *f = file_new(path, SFTP_LSTAT, on_look);
+
+	f->op.begin = begin_look;
+	f->op.finished = look_finished;
+	/* One with the names of a small directory, one with its end. */
+	f->most = 2;
+	f->known_ns = known_ns;
+	f->looked = done;
+	f->arg = arg;
+	sftp_post(ssh_of(r), &f->op);
+	return 0;
 }
 
 /* ---- opening and closing ---- */

@@ -147,6 +147,7 @@ void ssh_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64_t 
 	remote_read_fn done, void *arg);
 int ssh_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
 	remote_fetched_fn each, void *arg);
+int ssh_look(struct remote *r, const char *path, int64_t known_ns, remote_looked_fn done, void *arg);
 void ssh_is_late(struct remote *r);
 void ssh_close(struct remote_file *f);
 int ssh_unlink(struct remote *r, const char *path, int64_t deadline);

@@ -475,6 +475,7 @@ static const struct remote_ops ssh_ops = {
 	.pread = ssh_pread,
 	.pread_begin = ssh_pread_begin,
 	.fetch = ssh_fetch,
+	.look = ssh_look,
 	.is_late = ssh_is_late,
 	.close = ssh_close,
 	.unlink = ssh_unlink,

@@ -210,5 +210,8 @@ INSERT INTO text (serial, kind, content) SELECT serial, 1, CAST('#!/bin/bash' ||
 INSERT OR REPLACE INTO setting (key, value) VALUES ('last_serial', $1);
 COMMIT;
 END
+    (mkdir -p "$BENCH_SCRATCH" && cd "$BENCH_SCRATCH" && seq -f 'job%06.0f' "$1" | xargs mkdir)
+    # Jobs that ended long ago.
+    find "$BENCH_SCRATCH" -maxdepth 1 -exec touch -d '1 hour ago' {} +
     [ "$(sqlite3 "$db" 'SELECT count(*) FROM job')" -eq "$1" ] || fail "the database has not $1 jobs"
 }

@@ -89,6 +89,12 @@ int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_
 	return r->ops->fetch ? r->ops->fetch(r, paths, count, most, each, arg) : -EOPNOTSUPP;
 }
 
+int remote_look(struct remote *r, const char *path, int64_t known_ns, remote_looked_fn done,
+	void *arg)
+{
+	return r->ops->look ? r->ops->look(r, path, known_ns, done, arg) : -EOPNOTSUPP;
+}
+
 void remote_is_late(struct remote *r)
 {
 	if (r->ops->is_late)

@@ -61,6 +61,18 @@ typedef void (*remote_read_fn)(void *arg, ssize_t result);
 typedef void (*remote_fetched_fn)(void *arg, size_t index, int result, const struct remote_attr *attr,
 	const char *bytes, size_t len);
 
+/* A directory that was looked at; all of it the callee's only for the duration of the call. */
+struct remote_looked {
+	int result; /* 0 or a negative errno */
+	struct remote_attr self;
+	bool unchanged; /* its time is what was known; then there is no listing */
+	const char *names; /* each with its NUL; without . and .. */
+	const struct remote_attr *entries;
+	size_t count;
+};
+/* Threads as above. */
+typedef void (*remote_looked_fn)(void *arg, const struct remote_looked *looked);
+
 /* Told of each change of the connection's state, from the transport's thread; must not block. */
 typedef void (*remote_state_fn)(void *arg, enum remote_state state, const char *text);
 
@@ -86,6 +98,8 @@ struct remote_ops {
 		remote_read_fn done, void *arg);
 	int (*fetch)(struct remote *r, const char *const *paths, size_t count, size_t most,
 		remote_fetched_fn each, void *arg); /* may be NULL */
+	int (*look)(struct remote *r, const char *path, int64_t known_ns, remote_looked_fn done,
+		void *arg); /* may be NULL */
 	void (*is_late)(struct remote *r); /* may be NULL */
 	void (*close)(struct remote_file *f);
 	int (*unlink)(struct remote *r, const char *path, int64_t deadline);
@@ -146,6 +160,10 @@ void remote_pread_begin(struct remote_file *f, void *buffer, size_t size, uint64
  * -EOPNOTSUPP where the transport has no such round trips to save: then nothing is called. */
 int remote_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,
 	remote_fetched_fn each, void *arg);
+/* Begins to look at a directory: its own attributes, and its entries unless its mtime is still `known_ns`
+ * (-1: not known).  `done` is called once, in any case.  -EOPNOTSUPP as above. */
+int remote_look(struct remote *r, const char *path, int64_t known_ns, remote_looked_fn done,
+	void *arg);
 /* Somebody's deadline has passed while what was so begun is still under way: until the far side is heard
  * again, calls on files answer -ENOTCONN at once. */
 void remote_is_late(struct remote *r);
