@@ -105,6 +105,12 @@ static void leaves_out_what_is_so_anyway(void **state)
 		"line 3: \"--export=NONE\" is left out: it changes nothing here\n"
 		"line 4: \"-Q\" is left out: it changes nothing here\n"
 		"line 4: \"--wait\" is left out: it changes nothing here\n", "");
+	expect("#!/bin/sh\n#SBATCH --export ALL --account= --mail-user=\n",
+		"line 2: \"--export=ALL\" is left out: it changes nothing here\n"
+		"line 2: \"--account=\" is left out: it has no value\n"
+		"line 2: \"--mail-user=\" is left out: it has no value\n", "");
+	expect("#!/bin/sh\n#SBATCH --time=\n", "", "line 2: \"--time=\": \"\" is no time; allowed: "
+		"MINUTES, H:MM:SS, D-H, D-H:MM, D-H:MM:SS, UNLIMITED\n");
 	expect("#!/bin/sh\n#SBATCH --export=A=1\n", "", "line 2: \"--export=A=1\" cannot be taken over; "
 		"write the variables to [environment]\n");
 }
@@ -132,6 +138,29 @@ static void leaves_a_plugins_options_to_the_cluster(void **state)
 		"line 4: \"--Bad=1\" is no option of sbatch that is known here\n");
 }
 
+static void takes_values_as_sbatch_does(void **state)
+{
+	static const char *const cases[][3] = {
+		{"--array=[0-4]%2", "array", "0-4%2"}, {"--array=[1-100%10]", "array", "1-100%10"},
+		{"--array=001,", "array", "001"}, {"--mail-type=START,end", "mail_type", "END"},
+		{"--constraint=E5-2690v3@2.60GHz", "constraint", "E5-2690v3@2.60GHz"},
+		{"--constraint=gpu_22g+", "constraint", "gpu_22g+"}, {"--mem=4000", "mem", "4000M"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct jobspec *spec = jobspec_new();
+		struct strbuf why AUTO_STRBUF = STRBUF_INIT;
+
+		assert_int_equal(jobspec_add_option(spec, cases[i][0], 1, &why), 0);
+		assert_string_equal(jobspec_slurm(spec, cases[i][1]), cases[i][2]);
+		jobspec_free(spec);
+	}
+	expect("#!/bin/sh\n#SBATCH --mail-type=START\n", "", "line 2: \"--mail-type=START\": \"START\" "
+		"does not fit; allowed: BEGIN, END, FAIL, REQUEUE, ALL, NONE, INVALID_DEPEND, STAGE_OUT, "
+		"TIME_LIMIT, TIME_LIMIT_90, TIME_LIMIT_80, TIME_LIMIT_50, ARRAY_TASKS, separated by commas\n");
+}
+
 static void says_what_is_no_option(void **state)
 {
 	(void)state;
@@ -153,6 +182,7 @@ int main(void)
 		cmocka_unit_test(leaves_out_what_is_so_anyway),
 		cmocka_unit_test(leaves_a_plugins_options_to_the_cluster),
 		cmocka_unit_test(says_what_is_no_option),
+		cmocka_unit_test(takes_values_as_sbatch_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

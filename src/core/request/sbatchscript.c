@@ -300,6 +300,32 @@ static bool take_unknown(struct jobspec *own, const struct sbatchscript_option *
 	return true;
 }
 
+/* Slurm takes these without a value as if they were not there. */
+static bool is_empty(const char *option)
+{
+	size_t len = strcspn(option, "=");
+	const struct slurm_option *row = NULL;
+
+	if (!strncmp(option, "--", 2) && option[len] && !option[len + 1])
+		row = slurm_option_of_sbatch(option + 2, len - 2);
+	if (!row || row->instead || !strcmp(row->key, "partition"))
+		return false;
+	switch (row->type) {
+	case SLURM_ADDRESS:
+	case SLURM_WORD:
+	case SLURM_WORDS:
+	case SLURM_TEXT:
+	case SLURM_PATH:
+	case SLURM_HOSTS:
+	case SLURM_FEATURES:
+	case SLURM_GPUS:
+	case SLURM_ARRAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int take_option(struct jobspec *own, const struct sbatchscript_option *option,
 	struct strbuf *notes, struct strbuf *why)
 {
@@ -307,10 +333,11 @@ static int take_option(struct jobspec *own, const struct sbatchscript_option *op
 	const struct slurm_option *row;
 	char *value AUTO_FREE = NULL;
 
-	if (is_idle(option->text)) {
+	bool empty = is_empty(option->text);
+	if (empty || is_idle(option->text)) {
 		strbuf_addf(notes, "line %d: ", option->line);
 		slurm_value_quote(notes, option->text);
-		strbuf_adds(notes, " is left out: it changes nothing here\n");
+		strbuf_addf(notes, " is left out: it %s\n", empty ? "has no value" : "changes nothing here");
 		return 0;
 	}
 	if (jobspec_read_option(option->text, &row, &value, &what) == 0) {

@@ -122,7 +122,7 @@ static const struct slurm_option options[] = {
 	OURS("wrap", 0, REQUIRED, "write the command line to [job] command"),
 	OURS("clusters", 'M', REQUIRED, "a mount is one cluster; mount the other one, too"),
 	OURS("dependency", 'd', REQUIRED, "name the other job in [job] after"),
-	IDLE("export", 0, OPTIONAL, "write the variables to [environment]", "ALL NONE all none"),
+	IDLE("export", 0, REQUIRED, "write the variables to [environment]", "ALL NONE all none"),
 	OURS("export_file", 0, REQUIRED, "write the variables to [environment]"),
 	IDLE("ignore_pbs", 0, NONE, "it is always in force; leave it out", "*"),
 	OURS("uid", 0, REQUIRED, "a job runs as the user who mounted"),

@@ -188,7 +188,7 @@ static bool is_gres(const char *text)
 
 static bool is_features(const char *text)
 {
-	return is_made_of(text, ALPHA DIGITS "_.,:=|&*()[]!-");
+	return is_made_of(text, ALPHA DIGITS "_.,:=|&*()[]!@+/-");
 }
 
 static bool is_mail_type(const char *text)
@@ -328,24 +328,47 @@ static int check_yes(const char *text, struct strbuf *ret, struct strbuf *why)
 	return 0;
 }
 
-/* Slurm takes [0-9]%2 for 0-9%2. */
-static void strip_brackets(char *array)
+/* Slurm takes [0-9]%2, [0-9%2] and 0-9, for 0-9%2 and 0-9. */
+static void tidy_array(char *array)
 {
-	size_t len = strcspn(array, "%");
+	size_t all = strlen(array), len = strcspn(array, "%");
 
-	if (len < 2 || *array != '[' || array[len - 1] != ']')
+	if (all && array[all - 1] == ',')
+		array[--all] = '\0';
+	if (*array != '[')
 		return;
-	memmove(array + len - 1, array + len, strlen(array + len) + 1);
+	if (all > 1 && array[all - 1] == ']')
+		array[--all] = '\0';
+	else if (len > 1 && array[len - 1] == ']')
+		memmove(array + len - 1, array + len, all - len + 1);
+	else
+		return;
 	memmove(array, array + 1, strlen(array));
 }
 
-static int check_rule(enum slurm_type type, const char *text, struct strbuf *ret,
+/* sbatch passes over events that it does not know, as START, where it knows one of them. */
+static void tidy_mail(char *mail)
+{
+	struct strbuf known AUTO_STRBUF = STRBUF_INIT;
+	char *copy AUTO_FREE = xstrdup(mail);
+	char *rest = NULL;
+
+	for (char *type = strtok_r(copy, ",", &rest); type; type = strtok_r(NULL, ",", &rest))
+		if (is_mail_type(type))
+			strbuf_addf(&known, "%s%s", known.len ? "," : "", type);
+	if (known.len)
+		memcpy(mail, known.data, known.len + 1);
+}
+
+static int check_rule(enum slurm_type type, const char *text, bool as_sbatch, struct strbuf *ret,
 	struct strbuf *why)
 {
 	char *tidy AUTO_FREE = tidied(text, rules[type].shape);
 
-	if (type == SLURM_ARRAY)
-		strip_brackets(tidy);
+	if (as_sbatch && type == SLURM_ARRAY)
+		tidy_array(tidy);
+	if (as_sbatch && type == SLURM_MAIL)
+		tidy_mail(tidy);
 	if (!rules[type].good(tidy)) {
 		slurm_value_quote(why, text);
 		strbuf_addf(why, " does not fit; allowed: %s", rules[type].allowed);
@@ -377,7 +400,7 @@ int slurm_value_check(enum slurm_type type, const char *choices, const char *tex
 	else if (type == SLURM_CHOICE)
 		result = check_choice(choices, text, &canonical, why);
 	else
-		result = check_rule(type, text, &canonical, why);
+		result = check_rule(type, text, as_sbatch, &canonical, why);
 	if (!result)
 		*ret = strbuf_steal(&canonical);
 	return result;
