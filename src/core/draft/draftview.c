@@ -29,6 +29,9 @@ static void view_problems(const struct draft *draft, struct strbuf *ret)
 			draft->writers == 1 ? " is" : "s are");
 	if (draft->sums && draft->sums_changes == draft->changes)
 		strbuf_add_lines(ret, draft->sums, strlen(draft->sums));
+	/* That it goes by itself is not true then. */
+	if (draft->failed && draft->check->verdict == DRAFT_READY)
+		return;
 	/* Names of files may hold anything. */
 	strbuf_add_lines(ret, draft->check->problems.data, draft->check->problems.len);
 }

@@ -35,18 +35,19 @@ struct writing {
 	struct command_result answer;
 };
 
-/* A directory that is gone needs no record. */
+/* A directory that is gone needs no record; that a whole scratch is not there says nothing of it. */
 static const char put_function[] =
 	"umask go-w\n"
 	"put() {\n"
-	"  local number=$1 text=$2 folder\n"
+	"  local number=$1 text=$2 folder gone=\n"
 	"  shift 2\n"
+	"  [ -d \"$1\" ] || [ ! -d \"${1%/*}\" ] || gone=' gone'\n"
 	"  for folder in \"$@\"; do\n"
 	"    [ -d \"$folder/.slurmount\" ] || continue\n"
 	"    printf '%s' \"$text\" > \"$folder/.slurmount/state.part\" &&\n"
 	"      mv -fT -- \"$folder/.slurmount/state.part\" \"$folder/.slurmount/state\" || return\n"
 	"  done\n"
-	"  echo \"$number\"\n"
+	"  echo \"$number$gone\"\n"
 	"}\n";
 
 static bool has_ended(const struct job *job)
@@ -94,15 +95,38 @@ void record_changed(struct engine *e, const struct job *before, struct job *now)
 	add(e, now->serial);
 }
 
-static void note_written(struct engine *e, const struct job *written)
+/* Where results are kept in project, keep.c finds that out and says it. */
+static bool is_lost(const struct engine *e, const struct job *job, bool gone)
+{
+	return gone && !e->project && !job->purged && !*job->owner && has_ended(job);
+}
+
+static void say_lost(struct job *now)
+{
+	char ended[CLOCK_ISO_SIZE];
+	AUTO_FREE char *text = xasprintf("%s%sIts directory on the cluster is gone, and what it had written "
+		"there: purged or deleted before the job ended at %s, or right behind that.\nWhat to do: "
+		"drop it again; what must outlive a purge of scratch is kept by project in the profile.\n",
+		now->error, *now->error && now->error[strlen(now->error) - 1] != '\n' ? "\n" : "",
+		clock_iso(now->ended_ns, ended));
+
+	now->purged = true;
+	job_set(&now->error, text);
+}
+
+static void note_written(struct engine *e, const struct job *written, bool gone)
 {
 	struct job *now = engine_edit(e, written->serial);
 
 	if (!now)
 		return;
 	if (says_the_same(written, now)) {
+		bool lost = is_lost(e, now, gone);
+
 		now->recorded = true;
-		engine_commit(e, now, NULL);
+		if (lost)
+			say_lost(now);
+		engine_commit(e, now, lost ? "its directory on the cluster is gone" : NULL);
 	} else {
 		add(e, now->serial);
 		job_unref(now);
@@ -117,10 +141,11 @@ static void wrote(struct engine *e, void *arg)
 
 	r->writing = false;
 	for (char *at = w->answer.out.data, *line; w->result == 0 && (line = strsep(&at, "\n"));) {
-		size_t i = *line ? strtoul(line, NULL, 10) : w->count;
+		char *rest = line;
+		size_t i = *line ? strtoul(line, &rest, 10) : w->count;
 
 		if (i < w->count && w->jobs[i]) {
-			note_written(e, w->jobs[i]);
+			note_written(e, w->jobs[i], !strcmp(rest, " gone"));
 			job_unref(STEAL(w->jobs[i]));
 			done++;
 		}
