@@ -85,12 +85,24 @@ static void what_a_configuration_reads_must_be_here(void **state)
 		"coordinates): it is outside this draft"), DRAFT_INCOMPLETE);
 	put_namd("", "if {$x} {source ../a.tcl}\n");
 	assert_int_equal(verdict("d", "../a.tcl is outside this draft, and may be needed"), DRAFT_READY);
+	/* A folder of the draft's own is left and entered. */
+	mkdirat(fd, "in", 0755);
+	put("in/run.namd", "structure ../a.psf\ncoordinates .././b/../in/c.pdb\nparameters ../../d.prm\n");
+	put("config.ini", "[job]\ntemplate = namd\n[namd]\nconfiguration = in/run.namd\n");
+	assert_int_equal(verdict("d", "missing: a.psf (named by in/run.namd, line 1, structure); copy"),
+		DRAFT_INCOMPLETE);
+	put("a.psf", "");
+	assert_int_equal(verdict("d", "missing: in/c.pdb (named by"), DRAFT_INCOMPLETE);
+	put("in/c.pdb", "");
+	assert_int_equal(verdict("d", "missing: ../../d.prm (named by"), DRAFT_INCOMPLETE);
+	put("in/run.namd", "structure ../a.psf\ncoordinates .././b/../in/c.pdb\n");
+	assert_int_equal(verdict("d", "after 2 s"), DRAFT_READY);
 	/* What config.ini says itself counts more. */
-	put_namd("files = run.namd\n", "structure a.psf\ncoordinates ../up.pdb\n");
-	assert_int_equal(verdict("d", "note: not here: a.psf (named by run.namd, line 1, structure, but "
+	put_namd("files = run.namd\n", "structure e.psf\ncoordinates ../up.pdb\n");
+	assert_int_equal(verdict("d", "note: not here: e.psf (named by run.namd, line 1, structure, but "
 		"not by [job] files)\n"), DRAFT_READY);
 	assert_int_equal(verdict("d", "note: not here: ../up.pdb"), DRAFT_READY);
-	put_namd("files = b.psf\n", "structure a.psf\n");
+	put_namd("files = b.psf\n", "structure e.psf\n");
 	assert_int_equal(verdict("d", "missing: b.psf (named by [job] files)"), DRAFT_INCOMPLETE);
 }
 

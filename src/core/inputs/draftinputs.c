@@ -23,6 +23,29 @@ bool draftinputs_knows(const char *program)
 		strcmp(program, "gromacs") == 0;
 }
 
+/* The path with its ".." resolved; NULL: it leads out. */
+static char *without_dots(const char *path)
+{
+	struct strbuf ret = STRBUF_INIT;
+
+	for (size_t len; *path; path += len + (path[len] == '/')) {
+		len = strcspn(path, "/");
+		if (!len || (len == 1 && *path == '.'))
+			continue;
+		if (len != 2 || strncmp(path, "..", 2)) {
+			strbuf_addf(&ret, ret.len ? "/%.*s" : "%.*s", (int)len, path);
+			continue;
+		}
+		if (!ret.len) {
+			strbuf_release(&ret);
+			return NULL;
+		}
+		const char *slash = strrchr(ret.data, '/');
+		strbuf_truncate(&ret, slash ? (size_t)(slash - ret.data) : 0);
+	}
+	return strbuf_steal(&ret);
+}
+
 /* A path as the input writes it, within the draft; NULL: it leads out of it.  NAMD goes to its
  * configuration's folder first; the others stay where the job runs. */
 static char *in_draft(const struct checker *c, const char *path)
@@ -32,7 +55,9 @@ static char *in_draft(const struct checker *c, const char *path)
 	AUTO_FREE char *joined = xasprintf("%.*s%s",
 		slash ? (int)(slash + 1 - c->request->path) : 0, c->request->path, path);
 
-	return *path == '/' ? NULL : jobspec_clean_path(joined);
+	AUTO_FREE char *resolved = *path == '/' ? NULL : without_dots(joined);
+
+	return resolved ? jobspec_clean_path(resolved) : NULL;
 }
 
 static int read_input(void *arg, const char *path, struct strbuf *out)
