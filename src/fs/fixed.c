@@ -45,7 +45,8 @@ static const char readme[] =
 	"    cat cluster/partitions           where jobs may run, and within which limits\n"
 	"    ls templates                     what [job] template = NAME can name; yours go there, too\n"
 	"\n"
-	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/.\n"
+	"Your own batch script works too: put a folder with it into jobs/new/ and mv that to jobs/;\n"
+	"one that needs no other file, copied into jobs/new/ as it is, is submitted by itself.\n"
 	"All of it: man slurmount, slurmount.ini, slurmount-templates, slurmount-template.\n";
 
 /* One directory or file each; those of a `parent` are listed in this order. */
