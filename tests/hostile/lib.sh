@@ -34,7 +34,7 @@ end_hostile_test() {
 trap end_hostile_test EXIT
 
 # The daemon of the mount; what it holds of memory, in KiB.
-daemon() { pgrep -f -- "$SLURMOUNT .* $MNT\$" | head -n 1; }
+daemon() { pgrep -f -- "^$SLURMOUNT .* $MNT\$" | head -n 1; }
 memory() { awk '/^VmHWM/ { print $2 }' "/proc/$(daemon)/status"; }
 
 # readable: every text of the mount but the user's own is free of what steers a terminal.

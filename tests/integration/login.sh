@@ -8,11 +8,11 @@ if [ "$(id -u)" != 0 ]; then
     echo "only root can run an sshd that takes passwords"
     exit 77
 fi
-. "$(dirname "$0")/namespace.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/namespace.sh"
 
 # Long, so that its end is not what an allocator overwrites of a freed block.
 PASSWORD='right; "word", and long enough to leave traces behind' CODE=271828
-ANSWER=$(dirname "$0")/answer.py
+ANSWER=$(realpath "$(dirname "${BASH_SOURCE[0]}")")/answer.py
 
 # cover FILE: later readers see a copy of it, which the caller fills, at $TEST_DIR/etc/NAME.
 cover() {
@@ -24,6 +24,7 @@ cover() {
 }
 
 cover_system_files() {
+    [ -n "${OWN_NAMESPACE:-}" ] || fail "no namespace of its own: the machine's own files would be covered"
     local hash
     hash=$(openssl passwd -6 "$PASSWORD")
     cover /etc/passwd
@@ -147,7 +148,7 @@ logged_in() {
 forgotten() {
     local daemon
     daemon=$(pgrep -f -- "$SLURMOUNT .* $MNT\$")
-    python3 "$(dirname "$0")/holds.py" "$daemon" "leave traces behind" || fail "the password is still in memory"
+    python3 "$(dirname "$ANSWER")/holds.py" "$daemon" "leave traces behind" || fail "the password is still in memory"
 }
 
 is_online() { grep -q "online" "$MNT/cluster/connection"; }

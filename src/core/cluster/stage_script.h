@@ -68,6 +68,7 @@
 /* Until it says "ready": what is wanted of the keep, and what of it must be sent. */
 #define STAGE_SCRIPT_BEGIN \
 	/* The user's own may be stricter; and nobody else writes what a job runs. */ \
+	"export slurmount_umask=$(umask)\n" \
 	"umask go-w\n" \
 	"trap '' PIPE HUP\n" \
 	"part=$root/staging/$batch\n" \

@@ -23,7 +23,8 @@ static const char runner_functions[] =
 	"  fi\n"
 	"  ran=yes\n"
 	"  cd -- \"$folder\" || return 0\n"
-	"  out=$(trap - PIPE; exec timeout 600 sbatch --parsable --export=NONE --ignore-pbs"
+	/* The job gets the user's own umask from sbatch; ours lets nobody else write. */
+	"  out=$(trap - PIPE; umask \"$own\"; exec timeout 600 sbatch --parsable --export=NONE --ignore-pbs"
 	" script.sbatch 2> \"err-$2\" < /dev/null)\n"
 	"  status=$?\n"
 	"  [ ! -s \"err-$2\" ] || IFS= read -r -d '' err < \"err-$2\"\n"
@@ -35,8 +36,10 @@ static const char runner_functions[] =
 	/* MARK PAUSE and "INDEX ATTEMPT FOLDER" of each; from one sbatch to the next PAUSE microseconds
 	 * pass, behind the last one, too.  Who cannot say what came of one takes no more. */
 	"slurmount_run() {\n"
-	"  local LC_ALL=C mark=$1 pause=$2 one rest began ran left\n"
+	"  local LC_ALL=C mark=$1 pause=$2 one rest began ran left own\n"
 	"  shift 2\n"
+	"  own=${slurmount_umask:-$(umask)}\n"
+	"  umask go-w\n"
 	"  trap '' PIPE HUP\n"
 	"  for one; do\n"
 	"    rest=${one#* } ran= began=${EPOCHREALTIME-}\n"
