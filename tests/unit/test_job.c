@@ -57,6 +57,31 @@ static void a_value_may_be_set_from_itself(void **state)
 	assert_string_equal(a->error, "two");
 }
 
+static void what_is_the_same_is_shared(void **state)
+{
+	AUTO_JOB struct job *a = job_new();
+	AUTO_JOB struct job *b = job_new();
+
+	(void)state;
+	job_set(&a->records, "/scratch/records");
+	job_set(&a->stdout_path, "/scratch/out");
+	job_set(&a->stderr_path, "/scratch/out");
+	job_set(&b->records, "/scratch/records");
+	job_set(&b->name, "b");
+	job_share(a, NULL);
+	assert_ptr_equal(a->stdout_path, a->stderr_path);
+	job_share(b, a);
+	assert_ptr_equal(a->records, b->records);
+	assert_string_equal(b->name, "b");
+	AUTO_JOB struct job *copy = job_copy(a);
+	assert_ptr_equal(copy->stdout_path, a->stdout_path);
+	job_set(&a->stdout_path, "/else");
+	job_set(&a->records, "");
+	assert_string_equal(a->stderr_path, "/scratch/out");
+	assert_string_equal(copy->stdout_path, "/scratch/out");
+	assert_string_equal(b->records, "/scratch/records");
+}
+
 static void *count_up_and_down(void *arg)
 {
 	for (int i = 0; i < 20000; i++) {
@@ -89,6 +114,7 @@ int main(void)
 		cmocka_unit_test(empty_strings_are_one),
 		cmocka_unit_test(a_copy_stands_alone),
 		cmocka_unit_test(a_value_may_be_set_from_itself),
+		cmocka_unit_test(what_is_the_same_is_shared),
 		cmocka_unit_test(threads_share_one),
 	};
 

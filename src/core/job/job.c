@@ -10,6 +10,41 @@
 /* What most strings of most jobs are: shared, since there may be 100,000 jobs. */
 static char empty[1];
 
+/* The others are counted, in front of their bytes: versions of a job share what is the same in them. */
+struct text {
+	_Atomic unsigned references;
+	char bytes[];
+};
+
+static struct text *text_of(char *string)
+{
+	return (struct text *)(string - offsetof(struct text, bytes));
+}
+
+static char *text_new(const char *value)
+{
+	size_t size = strlen(value) + 1;
+	struct text *text = xmalloc(sizeof(*text) + size);
+
+	atomic_init(&text->references, 1);
+	memcpy(text->bytes, value, size);
+	return text->bytes;
+}
+
+static char *text_ref(char *string)
+{
+	if (string != empty)
+		atomic_fetch_add_explicit(&text_of(string)->references, 1, memory_order_relaxed);
+	return string;
+}
+
+static void text_unref(char *string)
+{
+	if (string != empty && atomic_fetch_sub_explicit(&text_of(string)->references, 1,
+		memory_order_acq_rel) == 1)
+		free(text_of(string));
+}
+
 /* Every string of a job, for what must be done to all of them. */
 static char **string_of(struct job *job, unsigned index)
 {
@@ -41,7 +76,7 @@ struct job *job_copy(const struct job *job)
 	memcpy((char *)copy + counted, (const char *)job + counted, sizeof(*copy) - counted);
 	atomic_init(&copy->references, 1);
 	for (unsigned i = 0; (string = string_of(copy, i)); i++)
-		*string = **string ? xstrdup(*string) : empty;
+		text_ref(*string);
 	tasks_ref(copy->tasks);
 	return copy;
 }
@@ -62,8 +97,7 @@ void job_unref(const struct job *job)
 	if (!job || atomic_fetch_sub_explicit(&counted->references, 1, memory_order_acq_rel) > 1)
 		return;
 	for (unsigned i = 0; (string = string_of(counted, i)); i++)
-		if (*string != empty)
-			free(*string);
+		text_unref(*string);
 	tasks_unref(counted->tasks);
 	free(counted);
 }
@@ -88,7 +122,24 @@ void job_set(char **field, const char *value)
 {
 	char *old = *field;
 
-	*field = value && *value ? xstrdup(value) : empty;
-	if (old != empty)
-		free(old);
+	/* The value may be a part of the old one. */
+	*field = value && *value ? text_new(value) : empty;
+	text_unref(old);
+}
+
+static void share(char **field, char *with)
+{
+	if (*field == with || strcmp(*field, with) != 0)
+		return;
+	text_unref(*field);
+	*field = text_ref(with);
+}
+
+void job_share(struct job *job, const struct job *like)
+{
+	share(&job->stderr_path, job->stdout_path);
+	if (!like)
+		return;
+	for (unsigned i = 0; string_of(job, i); i++)
+		share(string_of(job, i), *string_of((struct job *)like, i));
 }

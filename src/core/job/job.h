@@ -94,4 +94,8 @@ void job_set_tasks(struct job *job, const struct tasks *tasks);
 /* Replaces one of an unpublished job's strings; NULL stands for "". */
 void job_set(char **field, const char *value);
 
+/* Lets an unpublished job share the strings that it has in common with `like` (NULL: with none), and
+ * such as it has twice: what 100,000 jobs need is decided by that. */
+void job_share(struct job *job, const struct job *like);
+
 #endif

@@ -176,10 +176,10 @@ static void put_name(struct model *m, const struct entry *entry)
 /* Makes room for one more name; slots of removed jobs and of former names are left behind. */
 static void grow_names(struct model *m)
 {
-	if (m->names_used * 2 < m->name_slots)
+	if (m->names_used * 4 < m->name_slots * 3)
 		return;
 	size_t slots = 64;
-	while (slots < 4 * (m->count - m->removed + 1))
+	while (slots < 2 * (m->count - m->removed + 1))
 		slots *= 2;
 	free(m->names);
 	m->names = xcalloc(slots, sizeof(*m->names));

@@ -20,7 +20,7 @@
 
 enum statement {
 	BEGIN, COMMIT, ROLLBACK, SAVE, SAVE_DROP, SAVE_BACK,
-	JOB_ADD, JOB_UPDATE, JOB_DELETE, JOB_LOAD,
+	JOB_ADD, JOB_UPDATE, JOB_DELETE, JOB_LOAD, TEXT_LOAD,
 	TEXT_SET, LOG_ADD, ORIGIN_ADD, ORIGIN_GET,
 	REMOVAL_ADD, REMOVAL_LIST, REMOVAL_DELETE,
 	SETTING_GET, SETTING_SET,
@@ -40,12 +40,10 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[JOB_UPDATE] = "UPDATE job SET (" JOB_COLUMNS ") ="
 		" (?1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE serial = ?1",
 	[JOB_DELETE] = "DELETE FROM job WHERE serial = ?",
-	[JOB_LOAD] = "SELECT " JOB_COLUMNS ","
-		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 0),"
-		" (SELECT length(content) FROM text t WHERE t.serial = job.serial AND kind = 1),"
-		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 3),"
-		" (SELECT content FROM text t WHERE t.serial = job.serial AND kind = 9)"
-		" FROM job ORDER BY serial",
+	[JOB_LOAD] = "SELECT " JOB_COLUMNS " FROM job ORDER BY serial",
+	/* Beside it, in the same order: a look-up for each job would read its script, to compare keys. */
+	[TEXT_LOAD] = "SELECT serial, kind, length(content), CASE WHEN kind IN (3, 9) THEN content END"
+		" FROM text ORDER BY serial, kind",
 	[TEXT_SET] = "INSERT OR REPLACE INTO text (serial, kind, content) VALUES (?, ?, ?)",
 	[LOG_ADD] = ("INSERT INTO log (serial, line, time_ns, content)"
 		" SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3 FROM log WHERE serial = ?1"),
@@ -308,12 +306,37 @@ static struct job *read_job(sqlite3_stmt *stmt)
 	job_set(&job->owner, column(stmt, 23));
 	job->copies = (unsigned)sqlite3_column_int64(stmt, 24);
 	job->seen_ns = sqlite3_column_int64(stmt, 25);
-	job->config_size = (uint64_t)sqlite3_column_int64(stmt, 26);
-	job->script_size = (uint64_t)sqlite3_column_int64(stmt, 27);
-	job_set(&job->progress, column(stmt, 28));
-	const char *tasks = column(stmt, 29);
-	job_set_tasks(job, tasks_parse(tasks, strlen(tasks)));
 	return job;
+}
+
+static void read_text(sqlite3_stmt *stmt, struct job *job)
+{
+	uint64_t size = (uint64_t)sqlite3_column_int64(stmt, 2);
+
+	switch (sqlite3_column_int(stmt, 1)) {
+	case STORE_CONFIG:
+		job->config_size = size;
+		break;
+	case STORE_SCRIPT:
+		job->script_size = size;
+		break;
+	case STORE_PROGRESS:
+		job_set(&job->progress, column(stmt, 3));
+		break;
+	case STORE_TASKS:
+		job_set_tasks(job, tasks_parse(column(stmt, 3), (size_t)sqlite3_column_bytes(stmt, 3)));
+		break;
+	}
+}
+
+/* Goes on with the texts, which stand at `*code`, to the end of those of `job`. */
+static void read_texts(struct store *s, sqlite3_stmt *stmt, int *code, struct job *job)
+{
+	while (*code == SQLITE_ROW && (uint64_t)sqlite3_column_int64(stmt, 0) <= job->serial) {
+		if ((uint64_t)sqlite3_column_int64(stmt, 0) == job->serial)
+			read_text(stmt, job);
+		*code = step(s->db, stmt);
+	}
 }
 
 /* A crash right behind the intent leaves a job whose files have no times yet. */
@@ -329,15 +352,24 @@ static void give_times(struct job *job)
 int store_load(struct store *s, void (*each)(void *arg, struct job *job), void *arg)
 {
 	sqlite3_stmt *stmt = query(s, JOB_LOAD, "");
-	int code;
+	sqlite3_stmt *texts = query(s, TEXT_LOAD, "");
+	AUTO_JOB struct job *last = NULL;
+	int code, text_code = step(s->db, texts);
 
 	while ((code = step(s->db, stmt)) == SQLITE_ROW) {
 		struct job *job = read_job(stmt);
 
+		read_texts(s, texts, &text_code, job);
 		give_times(job);
+		/* They have their folders in common, if nothing else. */
+		job_share(job, last);
+		job_unref(last);
+		last = job_ref(job);
 		each(arg, job);
 	}
-	return done(s, s->db, stmt, code);
+	int r = done(s, s->db, texts, text_code);
+	int job_r = done(s, s->db, stmt, code);
+	return r < 0 ? r : job_r;
 }
 
 static int write_job(struct store *s, enum statement which, const struct job *job)
