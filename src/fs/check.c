@@ -10,18 +10,22 @@
 
 #define CONNECT_MS 120000
 
-/* Prints "ok NAME: what" and "no NAME: why" lines; a line that begins otherwise is not shown. */
+/* Prints "ok NAME: what", "no NAME: why" and, of what can be done without, "-- NAME: why" lines; a
+ * line that begins otherwise is not shown. */
 static const char script[] =
 	"say() { printf '%s %s\\n' \"$1\" \"$2\"; }\n"
 	"say ok \"bash: $BASH_VERSION\"\n"
-	"for tool in tar sha256sum setsid timeout sbatch squeue scancel sacct sinfo; do\n"
+	"tools='tar sha256sum setsid timeout sbatch squeue scancel'\n"
+	"[ -z \"$project\" ] || tools+=' rsync'\n"
+	"for tool in $tools sacct sinfo scontrol; do\n"
 	"  if path=$(type -P \"$tool\"); then say ok \"$tool: $path\"; else\n"
-	"    say no \"$tool: not found; a setup line in the profile may have to load it\"; fi\n"
+	"    case \" $tools \" in *\" $tool \"*) say=no ;; *) say=-- ;; esac\n"
+	"    say $say \"$tool: not found; a setup line in the profile may have to load it\"; fi\n"
 	"done\n"
 	"if text=$(timeout 20 squeue --noheader --user=\"$(id -un)\" 2>&1); then\n"
 	"  say ok 'squeue answers'; else say no \"squeue: ${text%%$'\\n'*}\"; fi\n"
 	"if text=$(timeout 20 sacct --noheader --allocations 2>&1); then say ok 'sacct answers'; else\n"
-	"  say no \"sacct: ${text%%$'\\n'*}\"; fi\n"
+	"  say -- \"sacct: ${text%%$'\\n'*} (ends are told by the jobs' own records)\"; fi\n"
 	"case $scratch in /*) ;; *) say no \"scratch: not an absolute path: $scratch\"; exit;; esac\n"
 	"if mkdir -p -- \"$scratch\" && file=$(mktemp -- \"$scratch/.slurmount-check.XXXXXX\"); then\n"
 	"  rm -f -- \"$file\"\n"
@@ -67,11 +71,13 @@ static int show(char *answer)
 		struct strbuf text AUTO_STRBUF = STRBUF_INIT;
 		bool ok = !strncmp(line, "ok ", 3);
 
-		if (!ok && strncmp(line, "no ", 3))
+		bool no = !strncmp(line, "no ", 3);
+
+		if (!ok && !no && strncmp(line, "-- ", 3))
 			continue;
 		strbuf_add_escaped(&text, line + 3, strlen(line + 3));
-		printf("%-4s%s\n", ok ? "ok" : "NO", text.data);
-		failures += !ok;
+		printf("%-4s%s\n", ok ? "ok" : no ? "NO" : "--", text.data);
+		failures += no;
 	}
 	return failures;
 }
@@ -93,6 +99,7 @@ int check_run(const struct setup *setup)
 	} else {
 		printf("ok  connection to %s\n", setup->label);
 		add_scratch(&text, setup->profile->scratch);
+		strbuf_addf(&text, "project=%s\n", setup->profile->project ? "yes" : "");
 		strbuf_adds(&text, script);
 		r = command_run(&cluster, text.data, NULL, 0, 60000, &answer);
 		if (r < 0)
