@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -155,23 +156,65 @@ static void *control_thread(void *arg)
 	}
 }
 
-static int listen_at(struct control *c, struct strbuf *why)
+/* A folder that is the user's alone, to be freed, or NULL. */
+static char *runtime_folder(void)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	AUTO_FREE char *folder = base && *base == '/' ? xasprintf("%s/slurmount", base) :
+		xasprintf("/tmp/slurmount-%u", (unsigned)getuid());
+	struct stat st;
+
+	if ((mkdir(folder, 0700) && errno != EEXIST) || lstat(folder, &st) || !S_ISDIR(st.st_mode) ||
+		st.st_uid != getuid() || st.st_mode & 077)
+		return NULL;
+	return STEAL(folder);
+}
+
+/* The name of `path`'s socket there, to be freed, or NULL. */
+static char *elsewhere(const char *path)
+{
+	AUTO_FREE char *folder = runtime_folder();
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	for (const char *at = path; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+	return folder ? xasprintf("%s/control-%016llx", folder, (unsigned long long)hash) : NULL;
+}
+
+static int bind_at(struct control *c)
 {
 	struct sockaddr_un name;
 	int folder AUTO_CLOSE = socket_name(c->path, &name);
 
+	unlink(c->path);
+	if (folder < 0 || bind(c->listener, (struct sockaddr *)&name, sizeof(name)))
+		return -errno;
+	/* Nobody else could open the folder anyway. */
+	return chmod(c->path, 0600) && errno != EPERM ? -errno : 0;
+}
+
+static int listen_at(struct control *c, struct strbuf *why)
+{
 	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
-	unlink(c->path);
-	if (folder < 0 || c->listener < 0 || c->stop_fd < 0 ||
-		bind(c->listener, (struct sockaddr *)&name, sizeof(name)) || chmod(c->path, 0600) ||
-		listen(c->listener, 4)) {
-		int error = -errno;
-
-		strbuf_addf(why, "%s: %s", c->path, strerror(-error));
-		return error;
+	int r = c->listener < 0 || c->stop_fd < 0 ? -errno : bind_at(c);
+	AUTO_FREE char *other = r < 0 ? elsewhere(c->path) : NULL;
+	/* sshfs and CIFS, for two, have no sockets. */
+	if (other && (r == -EPERM || r == -EOPNOTSUPP || r == -ENOSYS || r == -EINVAL || r == -EIO)) {
+		free(c->path);
+		c->path = STEAL(other);
+		r = bind_at(c);
 	}
-	return 0;
+	if (r == 0 && listen(c->listener, 4))
+		r = -errno;
+	if (r < 0)
+		strbuf_addf(why, "%s: %s", c->path, strerror(-r));
+	return r;
+}
+
+const char *control_path(const struct control *c)
+{
+	return c->path;
 }
 
 static void release(struct control *c)
@@ -270,7 +313,11 @@ int control_login(const char *mountpoint)
 	}
 	AUTO_FREE char *state = state_path(source + strlen(prefix));
 	AUTO_FREE char *path = state ? xasprintf("%s/control", state) : NULL;
-	int fd AUTO_CLOSE = path ? connect_to(path) : -ENOENT;
+	AUTO_FREE char *other = path ? elsewhere(path) : NULL;
+	int fd = path ? connect_to(path) : -ENOENT;
+	if (fd == -ENOENT && other)
+		fd = connect_to(other);
+	int held AUTO_CLOSE = fd;
 	if (fd < 0) {
 		fprintf(stderr, "slurmount: %s: %s\n", path ? path : mountpoint, strerror(-fd));
 		return 1;

@@ -23,6 +23,7 @@
 #include "installation.h"
 #include "log.h"
 #include "mount.h"
+#include "netdisk.h"
 #include "state.h"
 #include "tty.h"
 #include "waiting.h"
@@ -83,6 +84,14 @@ static void drafts_changed(void *arg)
 	engine_drafts_changed(d->fs.engine);
 }
 
+static void say_network(struct daemon *d)
+{
+	strbuf_addf(&d->note, "the state in %s is on a network file system: drops are slower there, and "
+		"where it knows no locks nothing keeps another machine from using it at the same time; "
+		"XDG_STATE_HOME moves it to a local disk", d->state);
+	complain(d->note.data);
+}
+
 static int open_state(struct daemon *d, struct strbuf *why)
 {
 	int r = state_make(d->state, why);
@@ -95,6 +104,8 @@ static int open_state(struct daemon *d, struct strbuf *why)
 		r = installation_load(d->state, &d->installation, why);
 	if (r < 0)
 		return r;
+	if (disk_is_network(d->state))
+		say_network(d);
 	d->fs.remote = setup_remote(d->setup, remote_changed, d);
 	if (d->fs.remote)
 		return 0;
@@ -114,6 +125,7 @@ static int open_jobs(struct daemon *d, const char *database, struct strbuf *why)
 	struct engine_config engine = {.profile = fs->profile, .clock = fs->clock,
 		.store = fs->store, .model = fs->model, .remote = fs->remote,
 		.installation = &d->installation, .note = d->note.len ? d->note.data : NULL};
+
 	r = engine_new(&engine, &fs->engine, why);
 	if (r == -EUCLEAN) {
 		model_free(STEAL(fs->model));
@@ -132,11 +144,14 @@ static int open_jobs_anyhow(struct daemon *d, struct strbuf *why)
 		return r;
 	AUTO_FREE char *damage = xstrdup(why->data);
 	strbuf_reset(why);
+	if (d->note.len)
+		strbuf_adds(&d->note, "; ");
+	size_t before = d->note.len;
 	r = state_set_aside(database, damage, &d->note, why);
 	if (r == 0)
 		r = open_jobs(d, database, why);
 	if (r == 0)
-		complain(d->note.data);
+		complain(d->note.data + before);
 	return r;
 }
 
@@ -220,6 +235,8 @@ static int start_threads(struct daemon *d, struct strbuf *why)
 		r = waits_start(fs->waits);
 	if (r == 0)
 		r = control_start(d->control_path, fs->uid, fs->remote, &d->control, why);
+	if (r == 0)
+		fs->control = control_path(d->control);
 	if (r == 0)
 		r = announcer_start(fs->announcer);
 	if (r < 0 && !why->len)

@@ -185,6 +185,19 @@ char *drafts_sealed_path(struct drafts *drafts, const char *uuid)
 	return xasprintf("%s/sealed/%s", drafts->config.spool, uuid);
 }
 
+/* Never onto something else.  NFS and sshfs do not know how to say that. */
+static int move_entry(int from, const char *name, int to, const char *newname)
+{
+	if (renameat2(from, name, to, newname, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	/* Nobody else makes anything there. */
+	if (faccessat(to, newname, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(from, name, to, newname) < 0 ? -errno : 0;
+}
+
 static int move_loose(struct drafts *drafts, const char *uuid, const char *loose, size_t len)
 {
 	AUTO_FREE char *part = xasprintf("%s.part", uuid);
@@ -196,9 +209,10 @@ static int move_loose(struct drafts *drafts, const char *uuid, const char *loose
 	if (to < 0)
 		return -errno;
 	for (const char *name = loose; name < loose + len; name += strlen(name) + 1) {
-		FAULT_POINT("next loose file");
-		if (renameat2(drafts->top_fd, name, to, name, RENAME_NOREPLACE) < 0 && errno != ENOENT)
-			return -errno;
+		int r = move_entry(drafts->top_fd, name, to, name);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
 	}
 	if (fsync(to) < 0 || renameat(drafts->sealed_fd, part, drafts->sealed_fd, uuid) < 0)
 		return -errno;
@@ -214,8 +228,7 @@ static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft
 		if (!draft)
 			r = move_loose(drafts, uuid, loose, loose_len);
 		else
-			r = renameat2(drafts->top_fd, draft, drafts->sealed_fd, uuid, RENAME_NOREPLACE) < 0 ?
-				-errno : 0;
+			r = move_entry(drafts->top_fd, draft, drafts->sealed_fd, uuid);
 		if (r < 0)
 			return r;
 	}

@@ -246,6 +246,10 @@ int spool_rename(struct spool *spool, const struct spool_node *from, const char 
 	bool exchange = flags & RENAME_EXCHANGE;
 
 	int r = renameat2(from->fd, name, to->fd, newname, flags) < 0 ? -errno : 0;
+	/* NFS and sshfs do not know this; the kernel keeps others from both folders meanwhile. */
+	if (r == -EINVAL && flags == RENAME_NOREPLACE)
+		r = faccessat(to->fd, newname, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST :
+			renameat(from->fd, name, to->fd, newname) < 0 ? -errno : 0;
 	if (r == 0 && ((moved && moved->directory) || (exchange && replaced && replaced->directory))) {
 		AUTO_FREE char *before = prefix_of(spool, from, name);
 		AUTO_FREE char *now = prefix_of(spool, to, newname);

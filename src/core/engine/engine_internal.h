@@ -205,6 +205,8 @@ void intake_submit(struct engine *e, void *submission);
 void intake_end(struct engine *e);
 /* The first free name: itself, then -2, -3, ...; the caller's to free. */
 char *intake_free_name(struct engine *e, const char *wanted);
+/* Moves a job's files from where they were dropped, where that failed before.  0 or a negative errno. */
+int intake_move_again(struct engine *e, const struct job *job);
 int intake_finish_moves(struct engine *e, struct strbuf *why);
 /* verbs.c: what ctl, rmdir and a mended config.ini ask for. */
 int verb_run(struct engine *e, uint64_t serial, const char *verb);

@@ -120,7 +120,7 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 		return r;
 	}
 	FAULT_POINT("before the move");
-	/* The intent stands: a move that fails now is finished at the next start. */
+	/* The intent stands: a move that fails now is finished when it is staged, or at the next start. */
 	r = drafts_move(e->drafts, sealed, uuid);
 	if (r < 0)
 		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
@@ -228,15 +228,21 @@ void intake_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 		*next_ms = e->drafts_ms;
 }
 
-static int finish_move(struct engine *e, const struct job *job)
+int intake_move_again(struct engine *e, const struct job *job)
 {
 	AUTO_FREE char *draft = NULL;
 	AUTO_FREE char *loose = NULL;
 	size_t loose_len = 0;
 
 	int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
-	if (r == 0)
-		r = drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+
+	return r < 0 ? r : drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+}
+
+static int finish_move(struct engine *e, const struct job *job)
+{
+	int r = intake_move_again(e, job);
+
 	if (r < 0)
 		return r;
 	/* Durable before anything can be dropped under its name: files that are lost stay so. */

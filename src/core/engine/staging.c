@@ -309,10 +309,11 @@ static void add_record(struct engine *e, const struct job *job, struct item *ite
 }
 
 /* What is wrong with the request is told; all else is this machine's disk. */
-static void cannot_begin(struct engine *e, uint64_t serial, int error, const char *why)
+static void cannot_begin(struct engine *e, uint64_t serial, int error, bool moved, const char *why)
 {
-	AUTO_FREE char *what = xasprintf("The batch script cannot be kept in the database: %s.",
-		strerror(-error));
+	AUTO_FREE char *what = xasprintf("%s: %s.", moved ?
+		"The batch script cannot be kept in the database" :
+		"Its files cannot be moved within the spool", strerror(-error));
 
 	if (*why)
 		pipeline_reject(e, serial, why);
@@ -378,7 +379,10 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 		return NULL;
 	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
 	place(e, now);
-	int r = sealed_read(source, e->profile, &request, &why);
+	int r = now->moved ? 0 : intake_move_again(e, now);
+	now->moved = r == 0;
+	if (r == 0)
+		r = sealed_read(source, e->profile, &request, &why);
 	if (r == 0)
 		r = chain_place(e, now->serial, request.spec, &gifts, &why);
 	if (r == 0)
@@ -393,9 +397,10 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 	chain_gifts_release(&gifts);
 	if (!item) {
 		uint64_t serial = now->serial;
+		bool moved = now->moved;
 
 		job_unref(now);
-		cannot_begin(e, serial, r, why.data);
+		cannot_begin(e, serial, r, moved, why.data);
 		return NULL;
 	}
 	if (engine_commit(e, now, NULL) == 0)
