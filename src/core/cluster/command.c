@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -28,6 +29,16 @@ static int make_nonce(char *nonce)
 	return 0;
 }
 
+static int frame(struct command *command, const char *script, struct strbuf *ret)
+{
+	int r = make_nonce(command->nonce);
+
+	if (r == 0)
+		strbuf_addf(ret, "printf '\\n%s begin\\n'\n(\n%s\n)\nprintf '\\n%s rc=%%d\\n' \"$?\"\n",
+			command->nonce, script, command->nonce);
+	return r;
+}
+
 int command_start(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline)
 {
@@ -35,18 +46,103 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
 
 	*command = (struct command){.cluster = cluster, .early = STRBUF_INIT};
-	int r = make_nonce(command->nonce);
+	int r = frame(command, script, &framed);
 	if (r < 0)
 		return r;
-	/* The error stream has an opening line, too: what a login prints there are not Slurm's words. */
-	strbuf_addf(&framed, "printf '\\n%s begin\\n' >&2\nprintf '\\n%s begin\\n'\n(\n%s\n)\n"
-		"printf '\\n%s rc=%%d\\n' \"$?\"\n", command->nonce, command->nonce, script,
-		command->nonce);
 	shell_login_command(&line, cluster->setup, framed.data);
-	FAULT_POINT("command");
-	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
-	FAULT_POINT("command sent");
+	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+}
+
+/* ---- a shell that was started ahead ---- */
+
+struct command_spare {
+	pthread_mutex_t lock;
+	pthread_cond_t made;
+	struct remote_proc *proc; /* lock */
+	bool making;              /* lock */
+};
+
+struct command_spare *command_spare_new(void)
+{
+	struct command_spare *spare = xcalloc(1, sizeof(*spare));
+
+	pthread_mutex_init(&spare->lock, NULL);
+	pthread_cond_init(&spare->made, NULL);
+	return spare;
+}
+
+void command_spare_free(struct command_spare *spare)
+{
+	if (!spare)
+		return;
+	pthread_cond_destroy(&spare->made);
+	pthread_mutex_destroy(&spare->lock);
+	free(spare);
+}
+
+int command_prepare(const struct cluster *cluster, int64_t deadline)
+{
+	struct command_spare *spare = cluster->spare;
+	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
+	struct remote_proc *proc = NULL;
+
+	if (!spare)
+		return 0;
+	pthread_mutex_lock(&spare->lock);
+	bool wanted = !spare->proc && !spare->making;
+	spare->making |= wanted;
+	pthread_mutex_unlock(&spare->lock);
+	if (!wanted)
+		return 0;
+	/* The script's length, then the script; what follows is the script's own input. */
+	shell_login_command(&line, cluster->setup,
+		"IFS= read -r slurmount_n && slurmount_s=$(head -c \"$slurmount_n\"; echo .) &&"
+		" eval \"${slurmount_s%.}\"\n");
+	int r = remote_spawn(cluster->remote, line.data, deadline, &proc);
+	WITH_LOCK(&spare->lock);
+	spare->making = false;
+	spare->proc = r == 0 ? proc : NULL;
+	pthread_cond_broadcast(&spare->made);
 	return r;
+}
+
+/* The shell, which is the caller's then, or NULL. */
+static struct remote_proc *take_spare(struct command_spare *spare)
+{
+	if (!spare)
+		return NULL;
+	WITH_LOCK(&spare->lock);
+	while (spare->making)
+		pthread_cond_wait(&spare->made, &spare->lock);
+	return STEAL(spare->proc);
+}
+
+void command_unprepare(const struct cluster *cluster)
+{
+	remote_release(take_spare(cluster->spare));
+}
+
+int command_start_prepared(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline)
+{
+	struct strbuf framed AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf input AUTO_STRBUF = STRBUF_INIT;
+	struct remote_proc *proc = take_spare(cluster->spare);
+
+	if (!proc)
+		return command_start(command, cluster, script, deadline);
+	*command = (struct command){.cluster = cluster, .proc = proc, .early = STRBUF_INIT};
+	int r = frame(command, script, &framed);
+	if (r == 0) {
+		strbuf_addf(&input, "%zu\n", framed.len);
+		strbuf_add(&input, framed.data, framed.len);
+		r = remote_write(proc, input.data, input.len, deadline);
+	}
+	if (r == 0)
+		return 0;
+	/* It has ended meanwhile, and ran nothing. */
+	remote_release(proc);
+	return r == -EPIPE ? command_start(command, cluster, script, deadline) : r;
 }
 
 static int read_stream(struct command *command, bool from_stderr, int64_t timeout_ms, int64_t end,

@@ -11,11 +11,14 @@
 #include "remote.h"
 #include "strbuf.h"
 
+struct command_spare;
+
 /* Where commands run; all of it outlives them. */
 struct cluster {
 	struct remote *remote;
 	const char *setup; /* the profile's line, or NULL */
 	const struct clock *clock;
+	struct command_spare *spare; /* NULL: command_prepare() does nothing */
 };
 
 struct command {
@@ -37,6 +40,17 @@ struct command_result {
 /* Starts `script`; feed it with remote_write(command->proc, ...).  Blocks up to the deadline. */
 int command_start(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline);
+/* The same with the shell that command_prepare() started, where there is one: so neither the channel nor
+ * the login's profile costs time, only the way there.  Waits for one that is being started. */
+int command_start_prepared(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline);
+/* Starts a shell that waits for its script, unless there is one.  Blocks up to the deadline. */
+int command_prepare(const struct cluster *cluster, int64_t deadline);
+/* Ends it. */
+void command_unprepare(const struct cluster *cluster);
+struct command_spare *command_spare_new(void);
+/* After command_unprepare(); NULL is fine. */
+void command_spare_free(struct command_spare *spare);
 /* Reads its output up to the line `line`, which the script prints; what comes between the frame's opening
  * and that line is appended to `ret`.  0, remote.h's errors, or -EPROTO where the output ended before: then
  * command_finish() has the answer. */

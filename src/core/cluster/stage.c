@@ -21,6 +21,8 @@
 #define SHARED_MAX (8u << 20)
 /* Files of the keep that are missing travel with the jobs up to this; more is brought before. */
 #define INLINE_MAX (4u << 20)
+/* What is part of the script itself, and not of its input. */
+#define LAST_MAX 4000
 /* Between looking and copying an entry of the keep may go. */
 #define ROUNDS 5
 #define AGAIN_EXIT 79
@@ -172,15 +174,12 @@ static void list_items(struct batch *b)
 }
 
 /* Of what is staged by then: slurmount_submit finds no directory of the others. */
-static void add_submission(struct batch *b, struct strbuf *script, struct strbuf *last)
+static void add_submission(struct batch *b, struct strbuf *script)
 {
 	if (!b->item_count)
 		return;
 	submit_add_functions(script);
 	strbuf_adds(script, "trap - PIPE HUP\nsubmit_all\n");
-	strbuf_adds(last, "submit_all() {\n");
-	submit_add_command(last, b->items, b->item_count, b->place->submit_rate);
-	strbuf_adds(last, "}\n");
 }
 
 static int start(struct batch *b)
@@ -199,18 +198,29 @@ static int start(struct batch *b)
 	if (r < 0)
 		return r;
 	strbuf_adds(&script, STAGE_SCRIPT_KEEP);
-	strbuf_adds(&script, STAGE_SCRIPT_BEGIN);
-	strbuf_adds(&script, STAGE_SCRIPT_PROJECT);
-	strbuf_adds(&script, STAGE_SCRIPT_END);
 	list_items(b);
-	add_submission(b, &script, &last);
 	add_wanted(b, &wanted);
 	for (size_t i = 0; i < b->count; i++)
 		add_job(b, i, &last);
-	strbuf_addf(&input, "%zu %zu\n", wanted.len, last.len);
-	strbuf_add(&input, wanted.data, wanted.len);
-	strbuf_add(&input, last.data, last.len);
-	r = command_start(&b->command, b->cluster, script.data, clock_in(clock, STAGE_SILENCE_MS));
+	strbuf_adds(&last, "submit_all() {\n:\n");
+	if (b->item_count)
+		submit_add_command(&last, b->items, b->item_count, b->place->submit_rate);
+	strbuf_adds(&last, "}\n");
+	bool apart = wanted.len || last.len > LAST_MAX;
+	if (apart)
+		strbuf_adds(&script, STAGE_SCRIPT_INPUT);
+	else
+		strbuf_addf(&script, "read_input() { :; }\nlast() {\n%s}\n", last.data);
+	strbuf_adds(&script, STAGE_SCRIPT_BEGIN);
+	strbuf_adds(&script, STAGE_SCRIPT_PROJECT);
+	strbuf_adds(&script, STAGE_SCRIPT_END);
+	add_submission(b, &script);
+	if (apart) {
+		strbuf_addf(&input, "%zu %zu\n", wanted.len, last.len);
+		strbuf_add(&input, wanted.data, wanted.len);
+		strbuf_add(&input, last.data, last.len);
+	}
+	r = command_start_prepared(&b->command, b->cluster, script.data, clock_in(clock, STAGE_SILENCE_MS));
 	if (r < 0)
 		return r;
 	r = remote_write(b->command.proc, input.data, input.len, clock_in(clock, STAGE_SILENCE_MS));

@@ -65,6 +65,15 @@
 	"  rm -rf -- \"$root\"/staging/*.gone\n" \
 	"}\n"
 
+/* Before the others: takes what is wanted and what is last from its input, where that is much. */
+#define STAGE_SCRIPT_INPUT \
+	"read_input() {\n" \
+	"  local first second\n" \
+	"  read -r first second && head -c \"$first\" > \"$part/wanted\" && head -c \"$second\" > \"$part/last\" &&\n" \
+	"    [ \"$(wc -c < \"$part/last\")\" -eq \"$second\" ] || exit 73\n" \
+	"}\n" \
+	"last() { . \"$part/last\"; }\n"
+
 /* Until it says "ready": what is wanted of the keep, and what of it must be sent. */
 #define STAGE_SCRIPT_BEGIN \
 	/* The user's own may be stricter; and nobody else writes what a job runs. */ \
@@ -72,23 +81,25 @@
 	"umask go-w\n" \
 	"trap '' PIPE HUP\n" \
 	"part=$root/staging/$batch\n" \
-	"mkdir -p -- \"$part/jobs\" \"$part/new\" \"$records\" && { [ -d \"$keep\" ] || mkdir -m 700 -- \"$keep\"; } || exit 73\n" \
+	"mkdir -p -- \"$part/jobs\" \"$part/new\" && { [ -d \"$records\" ] || mkdir -p -- \"$records\"; } &&\n" \
+	"  { [ -d \"$keep\" ] || mkdir -m 700 -- \"$keep\"; } || exit 73\n" \
 	"fresh=()\n" \
+	/* Nobody waits for it. */ \
 	"leave() {\n" \
-	"  cd / && rm -rf -- \"$part\"\n" \
-	"  [ ${#fresh[@]} -gt 0 ] || return\n" \
+	"  cd / || return\n" \
+	"  if [ ${#fresh[@]} -eq 0 ]; then rm -rf -- \"$part\" > /dev/null 2>&1 < /dev/null & return; fi\n" \
+	"  rm -rf -- \"$part\"\n" \
 	"  export root keep boot limit\n" \
 	"  setsid nice bash -c \"declare -A now=(); $(declare -f look is_trusted tidy)\"'; tidy \"$@\"' - \"${fresh[@]}\"" \
 	" > /dev/null 2>&1 < /dev/null &\n" \
 	"}\n" \
 	"trap leave EXIT\n" \
-	"read -r first second && head -c \"$first\" > \"$part/wanted\" && head -c \"$second\" > \"$part/last\" &&\n" \
-	"  [ \"$(wc -c < \"$part/last\")\" -eq \"$second\" ] || exit 73\n" \
+	"read_input\n" \
 	"names=() used=()\n" \
 	"declare -A inode=() size=()\n" \
-	"while read -r name bytes node; do\n" \
+	"if [ -e \"$part/wanted\" ]; then while read -r name bytes node; do\n" \
 	"  names+=(\"$name\") size[$name]=$bytes inode[$name]=$node\n" \
-	"done < \"$part/wanted\"\n" \
+	"done < \"$part/wanted\"; fi\n" \
 	"look \"${names[@]}\"\n" \
 	"printf -v time '%(%s)T' -1\n" \
 	"for name in \"${names[@]}\"; do\n" \
@@ -150,7 +161,7 @@
 	"  record \"$boot\" \"${names[@]#new/}\"\n" \
 	"  fresh+=(\"${names[@]#new/}\")\n" \
 	"fi\n" \
-	". ./last\n" \
+	"last\n" \
 	"names=()\n" \
 	"for index in \"${good[@]}\"; do names+=(\"jobs/${folder[$index]}\"); done\n" \
 	"if [ -n \"$project\" ] && [ ${#names[@]} -gt 0 ]; then\n" \

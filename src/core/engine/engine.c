@@ -95,6 +95,7 @@ static void *engine_thread(void *arg)
 			continue;
 		probe_tick(e, now_ms, &next_ms);
 		pipeline_tick(e, now_ms, &next_ms);
+		staging_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
 		hint_tick(e, now_ms, &next_ms);
 		limits_tick(e, now_ms, &next_ms);
@@ -316,7 +317,7 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	e->model = config->model;
 	e->installation = config->installation;
 	e->cluster = (struct cluster){.remote = config->remote, .setup = config->profile->setup,
-		.clock = config->clock};
+		.clock = config->clock, .spare = command_spare_new()};
 	e->sums = filesums_new();
 	e->last = &e->first;
 	e->interval_ms = (int64_t)config->profile->sync_interval * 1000;
@@ -395,6 +396,7 @@ void engine_stop(struct engine *e)
 	lane_end(e->query_lane);
 	lane_end(e->limits_lane);
 	lane_end(e->ask_lane);
+	command_unprepare(&e->cluster);
 	lane_end(e->hint_lane);
 	pthread_mutex_lock(&e->lock);
 	e->ending = true;
@@ -429,6 +431,7 @@ void engine_free(struct engine *e)
 	free(e->user);
 	staging_free(e->staging);
 	filesums_free(e->sums);
+	command_spare_free(e->cluster.spare);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
@@ -508,6 +511,7 @@ static void look_at_drafts(struct engine *e, void *arg)
 {
 	(void)arg;
 	e->drafts_ms = 0;
+	staging_expect(e);
 }
 
 static void want_queue(struct engine *e, void *arg)

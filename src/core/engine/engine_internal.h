@@ -195,6 +195,9 @@ bool sbatch_is_idle(struct engine *e);
 bool staging_take(struct engine *e, struct track *track);
 /* Sends what was taken. */
 void staging_send(struct engine *e);
+/* Drafts change: something may soon be staged. */
+void staging_expect(struct engine *e);
+void staging_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* NULL is fine. */
 void staging_free(struct staging *staging);
 /* intake.c: a draft becomes a job. */
