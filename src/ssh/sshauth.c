@@ -26,6 +26,8 @@ struct auth {
 	struct strbuf agent_keys; /* public halves of those the agent was used for, in base64 */
 	bool done, unasked;
 	bool answers_refused; /* somebody was asked, and the answers were wrong */
+	bool refused;         /* a method, by the server's own word */
+	bool sent_secret;     /* what somebody was asked for went to the server */
 	int error;            /* of the line, or -ECANCELED from the person */
 };
 
@@ -125,7 +127,7 @@ static bool settle(struct auth *a, const char *method, const char *what, int rc)
 	if (rc == LIBSSH2_ERROR_EAGAIN || line->dead) {
 		a->error = line_errno(line, rc);
 		if (line->dead)
-			note(a, what, "the server hung up");
+			note(a, what, line->dismissed ? "the server hung up" : "the connection broke");
 		return true;
 	}
 	if (!line->refusal) {
@@ -133,6 +135,7 @@ static bool settle(struct auth *a, const char *method, const char *what, int rc)
 				"expired; change it by logging in with ssh" : line_message(line));
 		return false;
 	}
+	a->refused |= !line->partial;
 	note(a, what, line->partial ? "accepted, as one of several" : "refused");
 	replace_methods(a, line->methods);
 	return line->partial && !offered(a, method);
@@ -379,7 +382,7 @@ static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC(answer_prompts)
 		add_words(&prompt, prompts[i].text, prompts[i].length);
 		if (secret && !a->error && !a->unasked &&
 			!ask(a, prompt.data, prompts[i].echo != 0, secret)) {
-			a->answers_refused = true;
+			a->answers_refused = a->sent_secret = true;
 			/* libssh2 frees it through line_free(), which overwrites it. */
 			responses[i].length = (unsigned)strlen(secret);
 			responses[i].text = xmalloc(responses[i].length + 1);
@@ -433,6 +436,7 @@ static void try_password(struct auth *a)
 		line_again(a->line))
 		;
 	secret_free(secret);
+	a->sent_secret = true;
 	settle(a, "password", "password", rc);
 }
 
@@ -478,8 +482,9 @@ int line_authenticate(struct ssh_line *line)
 	/* After a failure the rest is overwritten when the line is closed. */
 	line->wiping = !a.done;
 	r = a.done ? 0 : a.error ? a.error : -EACCES;
-	/* A server hangs up after some refusals: coming back by itself would only repeat them. */
-	if (r == -EPIPE && a.tried.len)
+	/* A server hangs up after some refusals: coming back by itself would only repeat them.  A line that
+	 * just broke says nothing of the login, unless nobody would be there to be asked again. */
+	if (r == -EPIPE && a.tried.len && (a.refused || a.sent_secret || line->dismissed))
 		r = -EACCES;
 	if (r)
 		strbuf_addf(line->why, "%s@%s: %s (%s%s%s%s)", a.user, line->settings->address,

@@ -96,6 +96,7 @@ struct ssh_transport {
 	void *sticky_arg;
 	int sticky_what;
 	int64_t next_try, online_since, last_ping;
+	unsigned broken_logins; /* in a row, without a word from the server */
 	int pause_ms;
 	bool again; /* connect by itself */
 	char scratch[SSH_SCRATCH];

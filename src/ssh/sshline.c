@@ -141,6 +141,19 @@ static LIBSSH2_FREE_FUNC(line_free)
 }
 
 /* libssh2's own would raise SIGPIPE, and does not tell when bytes came. */
+static LIBSSH2_DISCONNECT_FUNC(line_dismissed)
+{
+	struct ssh_line *line = *abstract;
+
+	(void)session;
+	(void)reason;
+	(void)message;
+	(void)message_len;
+	(void)language;
+	(void)language_len;
+	line->dismissed = true;
+}
+
 static LIBSSH2_RECV_FUNC(line_recv)
 {
 	struct ssh_line *line = *abstract;
@@ -337,12 +350,16 @@ int line_open(struct ssh_line *line)
 		LIBSSH2_SEND_FUNC((*function));
 		void *object;
 	} send_out;
+	union {
+		LIBSSH2_DISCONNECT_FUNC((*function));
+		void *object;
+	} dismissal;
 	int r = dial(line->settings, line->prompter != NULL, line->stop_fd, line->deadline,
 		&line->stream, line->why);
 
 	if (r)
 		return r;
-	line->dead = false;
+	line->dead = line->dismissed = false;
 	line->error = 0;
 	line->opened_seen = false;
 	line->heard = clock_mono_ms(&clock_system);
@@ -355,7 +372,9 @@ int line_open(struct ssh_line *line)
 	receive.function = line_recv;
 	send_out.function = line_send;
 	libssh2_session_callback_set(line->session, LIBSSH2_CALLBACK_RECV, receive.object);
+	dismissal.function = line_dismissed;
 	libssh2_session_callback_set(line->session, LIBSSH2_CALLBACK_SEND, send_out.object);
+	libssh2_session_callback_set(line->session, LIBSSH2_CALLBACK_DISCONNECT, dismissal.object);
 	r = shake_hands(line);
 	if (r)
 		line_close(line);

@@ -22,6 +22,7 @@ struct ssh_line {
 	struct dialled stream;
 	bool wiping;    /* until the login has succeeded: what libssh2 frees may hold secrets */
 	bool dead;      /* the stream has ended or failed */
+	bool dismissed; /* the server said that it ends the connection */
 	int64_t heard;  /* when bytes last came */
 	int error;      /* why a wait ended early */
 	/* The last refusal of a login method as it passed (see sshline.c); the caller clears it. */

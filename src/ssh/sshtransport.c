@@ -19,6 +19,7 @@
 #define STEADY_MS 60000 /* a connection that held this long makes the pauses short again */
 /* A server that lets us in is there: only the line is bad, and its user waits. */
 #define PAUSE_FLAPPING_MS 8000
+#define BROKEN_LOGINS 6
 #define RETRY_MS 30000  /* for one automatic attempt */
 
 static int64_t now_ms(void)
@@ -306,6 +307,10 @@ static int attempt_line(struct ssh_transport *t, const struct remote_prompter *p
 		return r;
 	line->deadline = deadline;
 	r = line_authenticate(line);
+	/* Some servers refuse so: a login is not repeated for ever. */
+	t->broken_logins = r == -EPIPE ? t->broken_logins + 1 : 0;
+	if (t->broken_logins >= BROKEN_LOGINS)
+		r = -EACCES;
 	if (!r)
 		r = open_sftp(t);
 	line->prompter = NULL;
