@@ -25,7 +25,7 @@ mount_down() {
     # Busy for a moment while the daemon tells watchers of a change, through its own mount.
     until_true 5 not_mounted || fusermount3 -u "$MNT"
     local i
-    for i in $(seq 100); do
+    for i in $(seq 300); do
         pgrep -f -- "$SLURMOUNT .* $MNT\$" > /dev/null || return 0
         sleep 0.1
     done
