@@ -31,6 +31,7 @@ struct wait_handle {
 	pthread_mutex_t lock;
 	char text[JOB_STATE_SIZE + 1]; /* lock; the state and a newline, once known */
 	size_t len;                    /* lock; 0: not known yet */
+	struct wait_handle *next, **at; /* lock of waits: all that are open */
 };
 
 struct reader {
@@ -55,6 +56,7 @@ struct waits {
 	pthread_cond_t wake;
 	struct reader *readers;       /* lock; but for those that the thread is looking at */
 	size_t count;                 /* lock; all that are not answered */
+	struct wait_handle *handles;  /* lock */
 	bool look;                    /* lock: something happened */
 	bool stopping;                /* lock */
 };
@@ -73,10 +75,38 @@ struct waits *waits_new(struct fs *fs)
 	return w;
 }
 
+static struct wait_handle *handle_new(struct waits *w)
+{
+	struct wait_handle *h = xcalloc(1, sizeof(*h));
+
+	pthread_mutex_init(&h->lock, NULL);
+	WITH_LOCK(&w->lock);
+	h->next = w->handles;
+	h->at = &w->handles;
+	if (h->next)
+		h->next->at = &h->next;
+	w->handles = h;
+	return h;
+}
+
+static void handle_free(struct waits *w, struct wait_handle *h)
+{
+	pthread_mutex_lock(&w->lock);
+	*h->at = h->next;
+	if (h->next)
+		h->next->at = h->at;
+	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
 void waits_free(struct waits *w)
 {
 	if (!w)
 		return;
+	/* Not each release is heard of when the mount ends. */
+	while (w->handles)
+		handle_free(w, w->handles);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
@@ -314,16 +344,14 @@ static void wait_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, EACCES);
 		return;
 	}
-	h = xcalloc(1, sizeof(*h));
-	pthread_mutex_init(&h->lock, NULL);
+	h = handle_new(of(req)->waits);
 	fi->fh = (uintptr_t)h;
 	/* Nobody knows its size before it can be read. */
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if (fuse_reply_open(req, fi) == -ENOENT) {
-		pthread_mutex_destroy(&h->lock);
-		free(h);
-	}
+	struct waits *waits = of(req)->waits;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		handle_free(waits, h);
 }
 
 static void interrupted(fuse_req_t req, void *arg)
@@ -370,11 +398,8 @@ static void wait_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 static void wait_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct wait_handle *h = (struct wait_handle *)(uintptr_t)fi->fh;
-
 	(void)ino;
-	pthread_mutex_destroy(&h->lock);
-	free(h);
+	handle_free(of(req)->waits, (struct wait_handle *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
 }
 

@@ -17,9 +17,9 @@ fail() {
     exit 1
 }
 
-# run SECONDS [ACTION...]: the output is in $TEST_DIR/out, too.
+# run SECONDS [ACTION...]: the output is in $TEST_DIR/out, too.  SLOWER times as long under valgrind.
 run() {
-    local seconds=$1
+    local seconds=$(($1 * ${SLOWER:-1}))
     shift
     "$TRY" "$PROFILE" "$TEST_DIR/state" "$seconds" "$@" | tee "$TEST_DIR/out" ||
         fail "not all jobs have ended after $seconds s"

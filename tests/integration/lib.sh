@@ -32,9 +32,9 @@ mount_down() {
     fail "the daemon of $MNT has not ended"
 }
 
-# until_true SECONDS COMMAND...: waits for it to succeed; SLOWER times as long under valgrind.
+# until_true SECONDS COMMAND...: waits for it to succeed.
 until_true() {
-    local end=$((SECONDS + $1 * ${SLOWER:-1}))
+    local end=$((SECONDS + $1))
     shift
     until "$@" 2> /dev/null; do
         [ "$SECONDS" -lt "$end" ] || return 1

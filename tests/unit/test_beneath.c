@@ -69,16 +69,15 @@ static void same_either_way(void)
 	assert_int_equal(result("a/b/file/x"), -ENOTDIR);
 	assert_int_equal(result("/etc/passwd"), -EXDEV);
 	assert_int_equal(result("../x"), -EXDEV);
-	assert_true(result("a/out") < 0);
-	assert_true(result("a/up/x") < 0);
+	assert_int_equal(result("a/in"), 0);
+	assert_int_equal(result("a/out"), -EXDEV);
+	assert_int_equal(result("a/up"), -EXDEV);
 }
 
 static void stays_in_the_folder(void **state)
 {
 	(void)state;
 	same_either_way();
-	assert_int_equal(result("a/in"), 0);
-	assert_int_equal(result("a/out"), -EXDEV);
 }
 
 /* The last test: the filter stays. */
@@ -97,7 +96,6 @@ static void does_without_openat2(void **state)
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
 		skip();
 	same_either_way();
-	assert_int_equal(result("a/in"), -ELOOP);
 }
 
 int main(void)

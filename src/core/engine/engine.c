@@ -406,10 +406,26 @@ void engine_stop(struct engine *e)
 	e->running = false;
 }
 
+static void take_state(struct engine *e, void *arg);
+
+/* What came after the thread's end: by then only the transport has something to say. */
+static void drop_messages(struct engine *e)
+{
+	while (e->first) {
+		struct message *message = e->first;
+
+		e->first = message->next;
+		if (message->run == take_state)
+			free(message->arg);
+		free(message);
+	}
+}
+
 void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
+	drop_messages(e);
 	lane_free(e->stage_lane);
 	lane_free(e->upload_lane);
 	lane_free(e->submit_lane);
@@ -532,7 +548,7 @@ void engine_drafts_changed(void *arg)
 
 struct state_news {
 	enum remote_state state;
-	char *text;
+	char text[];
 };
 
 static void take_state(struct engine *e, void *arg)
@@ -548,14 +564,15 @@ static void take_state(struct engine *e, void *arg)
 	ask_state(e, news->state);
 	for (size_t i = 0; e->online && i < e->track_count; i++)
 		e->tracks[i].due_ms = 0;
-	free(news->text);
 	free(news);
 }
 
 void engine_remote_changed(void *arg, enum remote_state state, const char *text)
 {
-	struct state_news *news = xmalloc(sizeof(*news));
+	size_t len = text ? strlen(text) : 0;
+	struct state_news *news = xcalloc(1, sizeof(*news) + len + 1);
 
-	*news = (struct state_news){state, xstrdup(text ? text : "")};
+	news->state = state;
+	memcpy(news->text, text ? text : "", len);
 	engine_post(arg, take_state, news);
 }
