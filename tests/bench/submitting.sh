@@ -13,7 +13,7 @@ before_ours() {
     rm -rf "$DIR/ours" && mkdir "$DIR/ours"
     for ((i = 1; i <= COUNT; i++)); do cp -r "$DIR/template" "$DIR/ours/r$ROUND-$i"; done
 }
-all_have_ids() { ! find "$MNT"/jobs/r"$ROUND"-* -maxdepth 1 -name slurm_id -size 0 | grep -q .; }
+all_have_ids() { [ -z "$(find "$MNT"/jobs/r"$ROUND"-* -maxdepth 1 -name slurm_id -size 0 -print -quit)" ]; }
 # From the first byte dropped to the last id.
 ours() {
     cp -r "$DIR/ours/." "$MNT/jobs/new/"
