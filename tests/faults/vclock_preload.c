@@ -268,10 +268,28 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	return wait_poll(fds, count, timeout_ms * INT64_C(1000000));
 }
 
+/* A loop that only looks again and again would make hours long: what times out many times in a row,
+ * always after the same short time, is looked after less and less often, up to every 15 s. */
+static int64_t stretched(int64_t timeout_ns, bool timed_out)
+{
+	static _Thread_local int64_t last_ns;
+	static _Thread_local int times;
+
+	if (timed_out)
+		times += timeout_ns == last_ns ? 1 : -times;
+	else if (timeout_ns != last_ns)
+		times = 0;
+	last_ns = timeout_ns;
+	if (times < 5 || timeout_ns > 2 * NS)
+		return timeout_ns;
+	int64_t more = timeout_ns * (times - 3);
+	return more < 15 * NS ? more : 15 * NS;
+}
+
 static int wait_select(int count, fd_set *in, fd_set *out, fd_set *bad, int64_t timeout_ns,
 	const sigset_t *mask)
 {
-	int64_t until_ns = now_ns(CLOCK_MONOTONIC) + timeout_ns;
+	int64_t until_ns = now_ns(CLOCK_MONOTONIC) + stretched(timeout_ns, false);
 	fd_set sets[3];
 	sigset_t urgent, before, during;
 	int r;
@@ -305,6 +323,8 @@ static int wait_select(int count, fd_set *in, fd_set *out, fd_set *bad, int64_t 
 	}
 	int error = errno;
 	end_wait(w);
+	if (r == 0)
+		stretched(timeout_ns, true);
 	if (r >= 0 && in)
 		*in = sets[0];
 	if (r >= 0 && out)
