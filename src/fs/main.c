@@ -84,6 +84,13 @@ static void drafts_changed(void *arg)
 	engine_drafts_changed(d->fs.engine);
 }
 
+static void file_written(void *arg, int fd)
+{
+	struct daemon *d = arg;
+
+	engine_file_written(d->fs.engine, fd);
+}
+
 static void say_network(struct daemon *d)
 {
 	strbuf_addf(&d->note, "the state in %s is on a network file system: drops are slower there, and "
@@ -163,7 +170,8 @@ static int open_parts(struct daemon *d, struct strbuf *why)
 	if (r < 0)
 		return r;
 	struct drafts_config drafts = {.spool = fs->spool, .profile = fs->profile,
-		.clock = fs->clock, .model = fs->model, .changed = drafts_changed, .arg = d};
+		.clock = fs->clock, .model = fs->model, .changed = drafts_changed, .arg = d,
+		.written = file_written};
 	r = drafts_open(&drafts, &fs->drafts, why);
 	if (r < 0)
 		return r;

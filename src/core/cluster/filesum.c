@@ -22,9 +22,19 @@ struct slot {
 	struct filesum *sum; /* NULL: it is free */
 };
 
+/* A file that is being hashed; on the stack of who does. */
+struct busy {
+	struct busy *next;
+	dev_t dev;
+	ino_t ino;
+};
+
 /* One slot for each inode modulo their number: a later file takes the place of an earlier one. */
 struct filesums {
 	pthread_mutex_t lock;
+	pthread_cond_t done;
+	struct busy *busy;        /* lock */
+	atomic_bool stopped;
 	struct slot slots[SLOTS]; /* lock */
 };
 
@@ -33,6 +43,7 @@ struct filesums *filesums_new(void)
 	struct filesums *sums = xcalloc(1, sizeof(*sums));
 
 	pthread_mutex_init(&sums->lock, NULL);
+	pthread_cond_init(&sums->done, NULL);
 	return sums;
 }
 
@@ -42,8 +53,14 @@ void filesums_free(struct filesums *sums)
 		return;
 	for (size_t i = 0; i < SLOTS; i++)
 		filesum_unref(sums->slots[i].sum);
+	pthread_cond_destroy(&sums->done);
 	pthread_mutex_destroy(&sums->lock);
 	free(sums);
+}
+
+void filesums_stop(struct filesums *sums)
+{
+	atomic_store(&sums->stopped, true);
 }
 
 struct filesum *filesum_ref(struct filesum *sum)
@@ -71,6 +88,7 @@ struct hashing {
 	struct filesum *sum;
 	atomic_size_t next;
 	atomic_int error;
+	atomic_bool *stopped; /* NULL: it never is */
 };
 
 static int hash_piece(struct hashing *h, size_t piece, EVP_MD_CTX *hash, char *buffer)
@@ -80,6 +98,8 @@ static int hash_piece(struct hashing *h, size_t piece, EVP_MD_CTX *hash, char *b
 
 	EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
 	while (at < end) {
+		if (h->stopped && atomic_load(h->stopped))
+			return -ECANCELED;
 		ssize_t n = pread(h->fd, buffer, end - at < CHUNK ? end - at : CHUNK, (off_t)at);
 
 		if (n < 0 && errno == EINTR)
@@ -125,11 +145,11 @@ static void name_it(struct filesum *sum)
 	memcpy(sum->name, name.data, name.len + 1);
 }
 
-static int compute(int fd, uint64_t size, struct filesum **ret)
+static int compute(int fd, uint64_t size, atomic_bool *stopped, struct filesum **ret)
 {
 	size_t count = size ? (size_t)((size - 1) / FILESUM_PIECE + 1) : 1;
 	struct filesum *sum = xcalloc(1, sizeof(*sum) + count * FILESUM_SIZE);
-	struct hashing h = {.fd = fd, .sum = sum};
+	struct hashing h = {.fd = fd, .sum = sum, .stopped = stopped};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	pthread_t threads[THREADS_MAX];
 	size_t started = 0;
@@ -171,9 +191,9 @@ static struct slot *slot_of(struct filesums *sums, const struct stat *st)
 	return &sums->slots[((uint64_t)st->st_ino ^ (uint64_t)st->st_dev * 31) % SLOTS];
 }
 
+/* Under the lock. */
 static struct filesum *recall(struct filesums *sums, const struct stat *st)
 {
-	WITH_LOCK(&sums->lock);
 	const struct slot *slot = slot_of(sums, st);
 
 	if (!slot->sum || slot->dev != st->st_dev || slot->ino != st->st_ino ||
@@ -181,6 +201,41 @@ static struct filesum *recall(struct filesums *sums, const struct stat *st)
 		!same_time(&slot->ctime, &st->st_ctim))
 		return NULL;
 	return filesum_ref(slot->sum);
+}
+
+/* Under the lock. */
+static bool is_busy(const struct filesums *sums, const struct stat *st)
+{
+	for (const struct busy *b = sums->busy; b; b = b->next)
+		if (b->dev == st->st_dev && b->ino == st->st_ino)
+			return true;
+	return false;
+}
+
+/* What is remembered, or NULL: then it is `busy` until hashed() is called. Waits for another who hashes it. */
+static struct filesum *recall_or_begin(struct filesums *sums, const struct stat *st,
+	struct busy *busy)
+{
+	WITH_LOCK(&sums->lock);
+	while (is_busy(sums, st))
+		pthread_cond_wait(&sums->done, &sums->lock);
+	struct filesum *sum = recall(sums, st);
+	if (!sum) {
+		*busy = (struct busy){sums->busy, st->st_dev, st->st_ino};
+		sums->busy = busy;
+	}
+	return sum;
+}
+
+static void hashed(struct filesums *sums, struct busy *busy)
+{
+	WITH_LOCK(&sums->lock);
+	struct busy **at = &sums->busy;
+
+	while (*at != busy)
+		at = &(*at)->next;
+	*at = busy->next;
+	pthread_cond_broadcast(&sums->done);
 }
 
 static void remember(struct filesums *sums, const struct stat *st, struct filesum *sum)
@@ -199,25 +254,38 @@ static void remember(struct filesums *sums, const struct stat *st, struct filesu
 	*slot = (struct slot){st->st_dev, st->st_ino, st->st_mtim, st->st_ctim, filesum_ref(sum)};
 }
 
+static int compute_steady(struct filesums *sums, int fd, const struct stat *before,
+	struct filesum **ret)
+{
+	struct stat after;
+	int r = compute(fd, (uint64_t)before->st_size, sums ? &sums->stopped : NULL, ret);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &after) < 0)
+		r = -errno;
+	else if (!same_file(before, &after))
+		r = -EAGAIN;
+	if (r < 0)
+		filesum_unref(STEAL(*ret));
+	else if (sums)
+		remember(sums, before, *ret);
+	return r;
+}
+
 int filesums_get(struct filesums *sums, int fd, struct filesum **ret)
 {
-	struct stat before, after;
+	struct busy busy;
+	struct stat st;
 
-	if (fstat(fd, &before) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	*ret = sums ? recall(sums, &before) : NULL;
+	if (!sums)
+		return compute_steady(NULL, fd, &st, ret);
+	*ret = recall_or_begin(sums, &st, &busy);
 	if (*ret)
 		return 0;
-	int r = compute(fd, (uint64_t)before.st_size, ret);
-	if (r == 0 && fstat(fd, &after) < 0)
-		r = -errno;
-	else if (r == 0 && !same_file(&before, &after))
-		r = -EAGAIN;
-	if (r < 0) {
-		filesum_unref(STEAL(*ret));
-		return r;
-	}
-	if (sums)
-		remember(sums, &before, *ret);
-	return 0;
+	int r = compute_steady(sums, fd, &st, ret);
+	hashed(sums, &busy);
+	return r;
 }

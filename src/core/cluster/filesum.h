@@ -31,6 +31,8 @@ struct filesums;
 struct filesums *filesums_new(void);
 /* NULL is fine. */
 void filesums_free(struct filesums *sums);
+/* Hashing that is under way, and all to come, ends with -ECANCELED: for the end of the program. */
+void filesums_stop(struct filesums *sums);
 /* The sum of an open regular file, remembered or computed (which blocks on local disk); `*ret` has a
  * reference of the caller's.  0; -EAGAIN: it changed meanwhile; or what reading gave.  Any thread.
  * `sums` may be NULL: nothing is remembered. */

@@ -414,12 +414,22 @@ struct draft_handle *drafts_opened(struct drafts *drafts, struct spool_node *nod
 	return handle;
 }
 
+static void tell_written(struct drafts *drafts, struct spool_node *node)
+{
+	int fd = drafts->config.written && !node->directory ? spool_reopen(node, O_RDONLY) : -1;
+
+	if (fd >= 0)
+		drafts->config.written(drafts->config.arg, fd);
+}
+
 void drafts_closed(struct drafts *drafts, struct draft_handle *handle)
 {
 	bool wake = false;
 
 	if (handle->writes)
 		cut_writer_left(handle->node);
+	if (handle->writes && !handle->node->writers)
+		tell_written(drafts, handle->node);
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, handle->node->serial);
 	bool dirty = handle->writes && handle->dirty && handle->node->unflushed;

@@ -34,6 +34,7 @@ struct drafts_config {
 	struct model *model;           /* for serials and taken names */
 	void (*changed)(void *arg);    /* something may become ready: wakes the engine; must not block */
 	void *arg;
+	void (*written)(void *arg, int fd); /* a file's last writer has left; takes over `fd`; or NULL */
 	void (*stale)(void *arg);      /* drafts_take_stale() has something; must not block; or NULL */
 	void *stale_arg;
 };

@@ -95,7 +95,7 @@ static void *engine_thread(void *arg)
 			continue;
 		probe_tick(e, now_ms, &next_ms);
 		pipeline_tick(e, now_ms, &next_ms);
-		staging_tick(e, now_ms, &next_ms);
+		ahead_tick(e, now_ms, &next_ms);
 		watch_tick(e, now_ms, &next_ms);
 		hint_tick(e, now_ms, &next_ms);
 		limits_tick(e, now_ms, &next_ms);
@@ -371,6 +371,7 @@ int engine_start(struct engine *e, struct drafts *drafts, struct strbuf *why)
 	e->query_lane = lane_new("query", 1);
 	e->limits_lane = lane_new("limits", 1);
 	e->ask_lane = lane_new("ask", 1);
+	e->hash_lane = lane_new("hash", 1);
 	e->hint_lane = lane_new("hint", 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -389,6 +390,7 @@ void engine_stop(struct engine *e)
 	if (!e->running)
 		return;
 	remote_abort(e->cluster.remote);
+	filesums_stop(e->sums);
 	/* The lanes first: what they report must still find the thread; which may still post to them. */
 	lane_end(e->stage_lane);
 	lane_end(e->upload_lane);
@@ -396,6 +398,7 @@ void engine_stop(struct engine *e)
 	lane_end(e->query_lane);
 	lane_end(e->limits_lane);
 	lane_end(e->ask_lane);
+	lane_end(e->hash_lane);
 	command_unprepare(&e->cluster);
 	lane_end(e->hint_lane);
 	pthread_mutex_lock(&e->lock);
@@ -432,6 +435,7 @@ void engine_free(struct engine *e)
 	lane_free(e->query_lane);
 	lane_free(e->limits_lane);
 	lane_free(e->ask_lane);
+	lane_free(e->hash_lane);
 	lane_free(e->hint_lane);
 	progress_watch_free(e->progress);
 	chains_free(e->chains);
@@ -527,7 +531,7 @@ static void look_at_drafts(struct engine *e, void *arg)
 {
 	(void)arg;
 	e->drafts_ms = 0;
-	staging_expect(e);
+	ahead_expect(e);
 }
 
 static void want_queue(struct engine *e, void *arg)

@@ -47,6 +47,8 @@ void engine_free(struct engine *engine);
 void engine_want_queue(struct engine *engine);
 /* For drafts_config.changed. */
 void engine_drafts_changed(void *arg);
+/* A file of a draft is complete, as far as one can tell: it is hashed ahead.  Takes over `fd`. */
+void engine_file_written(void *arg, int fd);
 /* For the transport's remote_state_fn. */
 void engine_remote_changed(void *arg, enum remote_state state, const char *text);
 

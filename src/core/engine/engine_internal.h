@@ -85,6 +85,7 @@ struct engine {
 
 	struct lane *stage_lane;
 	struct lane *upload_lane;  /* jobs that have much to send, which others do not wait for */
+	struct lane *hash_lane;    /* files that were dropped, before they are staged */
 	struct lane *submit_lane;
 	struct lane *query_lane;
 	struct lane *limits_lane;  /* sacctmgr may hang for long */
@@ -113,6 +114,9 @@ struct engine {
 	struct progress_watch *progress; /* progress_watch.c's own */
 	struct staging *staging;   /* staging.c's own; NULL before the first */
 	struct filesums *sums;     /* any thread */
+	bool shell_waits;          /* there for the next command, or is being started */
+	int64_t expected_ms;       /* drafts last changed; 0: not yet */
+	_Atomic unsigned hashing;  /* files that wait to be hashed ahead; any thread */
 	bool limits_busy;          /* the cluster is being asked for its limits */
 	bool limits_again;         /* ... and is to be asked once more */
 	int64_t limits_ms;         /* no sooner than this */
@@ -195,9 +199,9 @@ bool sbatch_is_idle(struct engine *e);
 bool staging_take(struct engine *e, struct track *track);
 /* Sends what was taken. */
 void staging_send(struct engine *e);
-/* Drafts change: something may soon be staged. */
-void staging_expect(struct engine *e);
-void staging_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
+/* ahead.c: drafts change, so something may soon be staged. */
+void ahead_expect(struct engine *e);
+void ahead_tick(struct engine *e, int64_t now_ms, int64_t *next_ms);
 /* NULL is fine. */
 void staging_free(struct staging *staging);
 /* intake.c: a draft becomes a job. */

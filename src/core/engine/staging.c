@@ -25,9 +25,6 @@
 #define BATCH 128
 /* Commands at once: the way there and back of one is the other's time. */
 #define AT_ONCE 2
-/* A shell waits for the next command as long as this after drafts have changed. */
-#define EXPECTED_MS 120000
-#define SHELL_MS 30000
 
 /* One job. */
 struct item {
@@ -56,8 +53,6 @@ struct staging {
 	uint64_t taken[BATCH]; /* serials of the next one */
 	size_t count;
 	bool closed;           /* it is one that has failed before: no other goes with it */
-	bool prepared;         /* a shell waits there for the next command, or is being started */
-	int64_t expected_ms;   /* drafts last changed */
 };
 
 static void item_free(struct item *item)
@@ -415,51 +410,13 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 	return NULL;
 }
 
-/* ---- a shell that waits for the next command ---- */
-
-static struct staging *staging_of(struct engine *e)
-{
-	if (!e->staging)
-		e->staging = xcalloc(1, sizeof(*e->staging));
-	return e->staging;
-}
-
-static void prepare_shell(void *arg)
-{
-	struct engine *e = arg;
-
-	command_prepare(&e->cluster, clock_in(e->clock, SHELL_MS));
-}
-
-static void end_shell(void *arg)
-{
-	command_unprepare(&((struct engine *)arg)->cluster);
-}
-
-void staging_expect(struct engine *e)
-{
-	staging_of(e)->expected_ms = clock_mono_ms(e->clock);
-}
-
-void staging_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
-{
-	struct staging *s = staging_of(e);
-	int64_t until_ms = s->expected_ms + EXPECTED_MS;
-
-	if (!s->expected_ms || (now_ms >= until_ms && !s->prepared))
-		return;
-	if (now_ms >= until_ms || !s->prepared)
-		lane_post(e->stage_lane, now_ms >= until_ms ? end_shell : prepare_shell, e);
-	s->prepared = now_ms < until_ms;
-	if (s->prepared && until_ms < *next_ms)
-		*next_ms = until_ms;
-}
-
 /* ---- what is next ---- */
 
 bool staging_take(struct engine *e, struct track *track)
 {
-	struct staging *s = staging_of(e);
+	if (!e->staging)
+		e->staging = xcalloc(1, sizeof(*e->staging));
+	struct staging *s = e->staging;
 
 	/* What failed together may be the fault of one. */
 	if (s->running >= AT_ONCE || s->count == BATCH || s->closed || (s->count && track->failures))
@@ -499,6 +456,6 @@ void staging_send(struct engine *e)
 			track->busy = true;
 	}
 	s->running++;
-	s->prepared = false;
+	e->shell_waits = false;
 	lane_post(e->stage_lane, run_staging, c);
 }
