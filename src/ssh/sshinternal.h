@@ -97,6 +97,7 @@ struct ssh_transport {
 	int sticky_what;
 	int64_t next_try, online_since, last_ping;
 	unsigned broken_logins; /* in a row, without a word from the server */
+	int64_t slept_ms; /* as last looked at */
 	int pause_ms;
 	bool again; /* connect by itself */
 	char scratch[SSH_SCRATCH];

@@ -21,6 +21,9 @@
 #define PAUSE_FLAPPING_MS 8000
 #define BROKEN_LOGINS 6
 #define RETRY_MS 30000  /* for one automatic attempt */
+#define SLEPT_MS 2000   /* the machine was suspended, and it was no reading of two clocks one by one */
+#define AWAKE_MS 5000   /* then an answer is waited for no longer than this */
+#define LOOK_MS 5000    /* how often that is looked at */
 
 static int64_t now_ms(void)
 {
@@ -202,6 +205,7 @@ static void sleep_online(struct ssh_transport *t)
 {
 	int64_t ping_at = t->last_ping + t->settings.keepalive * 1000;
 	int64_t silent_at = t->line.heard + t->settings.keepalive * 3000;
+	int64_t until = now_ms() + LOOK_MS;
 	bool sending = t->sticky != NULL;
 	struct pollfd fds[3] = {
 		{.fd = t->line.stream.fd, .events = sending ? POLLOUT : POLLIN},
@@ -210,7 +214,11 @@ static void sleep_online(struct ssh_transport *t)
 	};
 	eventfd_t count;
 
-	poll(fds, 3, poll_timeout(!sending && ping_at < silent_at ? ping_at : silent_at));
+	if (silent_at < until)
+		until = silent_at;
+	if (!sending && ping_at < until)
+		until = ping_at;
+	poll(fds, 3, poll_timeout(until));
 	if (fds[1].revents)
 		eventfd_read(t->wake_fd, &count);
 }
@@ -222,11 +230,32 @@ static bool is_aborted(struct ssh_transport *t)
 }
 
 /* Serves until the connection breaks or the transport is aborted. */
+static bool has_slept(struct ssh_transport *t)
+{
+	int64_t before = t->slept_ms;
+
+	t->slept_ms = clock_slept_ms();
+	return t->slept_ms - before > SLEPT_MS;
+}
+
+/* The server may have given the line up meanwhile, or this machine may have another address: it answers
+ * soon, or is connected to anew. */
+static void doubt(struct ssh_transport *t)
+{
+	int64_t limit = t->settings.keepalive * 3000;
+
+	t->last_ping = 0;
+	if (limit > AWAKE_MS)
+		t->line.heard = now_ms() - limit + AWAKE_MS;
+}
+
 static const char *serve(struct ssh_transport *t)
 {
 	while (!is_aborted(t)) {
 		bool progress = go_round(t);
 
+		if (has_slept(t))
+			doubt(t);
 		if (t->line.dead)
 			return "the connection broke";
 		if (now_ms() - t->line.heard > t->settings.keepalive * 3000)
@@ -363,9 +392,14 @@ static struct connect_request *next_request(struct ssh_transport *t)
 			return request;
 		}
 		pthread_mutex_unlock(&t->lock);
+		if (has_slept(t)) {
+			t->next_try = now_ms();
+			t->pause_ms = PAUSE_MIN_MS;
+		}
 		if (t->again && now_ms() >= t->next_try)
 			return NULL;
-		poll(fds, 2, poll_timeout(t->again ? t->next_try : CLOCK_NEVER));
+		int64_t look = now_ms() + LOOK_MS;
+		poll(fds, 2, poll_timeout(!t->again ? CLOCK_NEVER : look < t->next_try ? look : t->next_try));
 		if (fds[0].revents)
 			eventfd_read(t->wake_fd, &count);
 	}
@@ -506,6 +540,7 @@ struct remote *ssh_remote_new(const struct ssh_settings *settings, remote_state_
 	t->line.stream.fd = -1;
 	t->line.stream.jump_err = -1;
 	t->state = REMOTE_OFFLINE;
+	t->slept_ms = clock_slept_ms();
 	t->sftp_last = &t->sftp_first;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_condattr_init(&attr);

@@ -22,6 +22,15 @@ static int64_t system_real_ns(void *arg)
 
 const struct clock clock_system = {.mono_ms = system_mono_ms, .real_ns = system_real_ns};
 
+int64_t clock_slept_ms(void)
+{
+	struct timespec awake, all;
+
+	clock_gettime(CLOCK_MONOTONIC, &awake);
+	clock_gettime(CLOCK_BOOTTIME, &all);
+	return (int64_t)(all.tv_sec - awake.tv_sec) * 1000 + (all.tv_nsec - awake.tv_nsec) / 1000000;
+}
+
 int64_t clock_mono_ms(const struct clock *clock)
 {
 	return clock->mono_ms(clock->arg);

@@ -26,6 +26,8 @@ struct timespec clock_timespec(int64_t real_ns);
 /* "2026-11-24T10:15:00Z" of nanoseconds since 1970, into a buffer of at least CLOCK_ISO_SIZE. */
 #define CLOCK_ISO_SIZE 32
 const char *clock_iso(int64_t real_ns, char *buffer);
+/* How long this machine has slept since it was started, in ms: deadlines do not pass meanwhile. */
+int64_t clock_slept_ms(void);
 /* A deadline `ms` from now; CLOCK_NEVER stays so. */
 int64_t clock_in(const struct clock *clock, int64_t ms);
 
