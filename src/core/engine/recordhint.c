@@ -6,6 +6,7 @@
  * A requeue begins another run, whose records have a number of their own: what an earlier run left is
  * nothing new.  A query that was sent before a hint came is older than it (watch.c).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@
 #define FIRST_PAUSE_MS 1000
 #define LONGEST_PAUSE_MS 300000
 #define LIVED_MS 60000
+/* Where the server allows too few commands at once, the queries alone have to do. */
+#define NO_ROOM_MS 3600000
 
 struct hints {
 	struct following *following; /* NULL: none is under way */
@@ -216,7 +219,8 @@ static void ended(struct engine *e, void *arg)
 	h->pause_ms = h->pause_ms ? 2 * h->pause_ms : FIRST_PAUSE_MS;
 	if (h->pause_ms > LONGEST_PAUSE_MS)
 		h->pause_ms = LONGEST_PAUSE_MS;
-	h->due_ms = clock_in(e->clock, f->result < 0 ? h->pause_ms : 0);
+	h->due_ms = clock_in(e->clock, f->result == -EBUSY ? NO_ROOM_MS :
+		f->result < 0 ? h->pause_ms : 0);
 	pthread_mutex_destroy(&f->lock);
 	free(f->items);
 	free(f->records);
