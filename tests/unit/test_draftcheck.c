@@ -190,6 +190,22 @@ static void expect_next(const char *script, const char *says)
 	draftcheck_release(&check);
 }
 
+static void says_what_a_script_lacks(void **state)
+{
+	(void)state;
+	put("notes.txt", "# no script\n");
+	put("run.sh", "#SBATCH -n 1\necho\n");
+	assert_int_equal(verdict("d", "run.sh: it has #SBATCH lines, but does not begin with #!"),
+		DRAFT_INCOMPLETE);
+	put("run.sh", "\xef\xbb\xbf#!/bin/sh\n#SBATCH -n 1\necho\n");
+	assert_int_equal(verdict(NULL, "run.sh: it has #SBATCH lines, but does not begin with #!"),
+		DRAFT_INCOMPLETE);
+	put("run.sh", SCRIPT);
+	assert_int_equal(verdict(NULL, "nothing: "), DRAFT_READY);
+	put("two.sh", SCRIPT);
+	assert_int_equal(verdict("d", "several files here are batch scripts; say"), DRAFT_INVALID);
+}
+
 static void loose_scripts_are_a_job_each(void **state)
 {
 	(void)state;
@@ -241,6 +257,7 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(says_what_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(takes_a_script_of_the_users, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(says_what_a_script_lacks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(loose_scripts_are_a_job_each, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(standard_input_is_a_file_that_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(compares_sums, set_up, tear_down),

@@ -261,14 +261,20 @@ static void choose_script(struct checker *c)
 	}
 	if (c->walk.scripts > 1) {
 		c->wrong = true;
-		strbuf_adds(&c->ret->problems, "several files here are batch scripts, beside others; say in "
-			"config.ini which one is to run: [job] script = NAME\n");
+		strbuf_addf(&c->ret->problems, "several files here are batch scripts%s; say in config.ini "
+			"which one is to run: [job] script = NAME\n", c->request->name ? "" : ", beside others");
 	} else if (c->has_config && c->ret->config.len) {
 		c->wrong = true;
 		strbuf_adds(&c->ret->problems, "config.ini: [job] names nothing to run; allowed: "
 			"command, script or template, or one batch script beside it\n");
 	} else {
 		c->missing = true;
+		if (!c->has_config && c->walk.almost) {
+			strbuf_add_escaped(&c->ret->problems, c->walk.almost, strlen(c->walk.almost));
+			strbuf_adds(&c->ret->problems, ": it has #SBATCH lines, but does not begin with #! and an "
+				"interpreter, without which Slurm takes no script; let #!/bin/bash be its first line, "
+				"with nothing before it\n");
+		}
 		strbuf_adds(&c->ret->problems, c->has_config ? "config.ini is empty so far\n" :
 			"missing: config.ini (or one batch script with #SBATCH lines)\n");
 	}

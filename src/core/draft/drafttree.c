@@ -89,13 +89,17 @@ static void note_script(int folder, const char *name, struct tree_walk *walk)
 	int fd AUTO_CLOSE = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	ssize_t n = fd < 0 ? -1 : pread(fd, head, SCRIPT_HEAD, 0);
-	if (n < 2 || head[0] != '#' || head[1] != '!')
+	/* Some editors write a mark ahead of the text, which hides its first line from Slurm. */
+	size_t mark = n >= 3 && !memcmp(head, "\xef\xbb\xbf", 3) ? 3 : 0;
+	if (n < (ssize_t)mark + 2 || head[mark] != '#')
 		return;
-	sbatchscript_parse(head, (size_t)n, &script);
-	if (script.is_batch) {
+	sbatchscript_parse(head + mark, (size_t)n - mark, &script);
+	if (script.is_batch && !mark) {
 		if (!walk->scripts++)
 			walk->script = xstrdup(name);
 		strbuf_add(&walk->script_names, name, strlen(name) + 1);
+	} else if (script.option_count && !walk->almost) {
+		walk->almost = xstrdup(name);
 	}
 	sbatchscript_release(&script);
 }
@@ -174,6 +178,7 @@ void tree_walk_release(struct tree_walk *walk)
 	strbuf_release(&walk->names);
 	strbuf_release(&walk->script_names);
 	free(walk->script);
+	free(walk->almost);
 }
 
 /* Goes through a folder; `all` deletes everything, else droppings only. */

@@ -16,6 +16,7 @@ struct tree_walk {
 	struct strbuf names;     /* of files at the top, each NUL-terminated */
 	char *script;            /* a batch script at the top, or NULL */
 	size_t scripts;          /* how many there are */
+	char *almost;            /* a file at the top that lacks only the first line of one, or NULL */
 	struct strbuf script_names; /* of all of them, each NUL-terminated */
 	size_t files;            /* regular files that are part of the job */
 	bool reserved;           /* something at the top is named .slurmount */
