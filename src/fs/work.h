@@ -136,6 +136,7 @@ struct work {
 	struct work_pool *pool;
 	struct work_fetch *fetch;
 	struct work_walk *walk;
+	_Atomic uint64_t held; /* bytes that were read ahead in large files, see workblock.h */
 };
 
 struct work_handle *work_handle_ref(struct work_handle *handle);

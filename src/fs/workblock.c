@@ -8,6 +8,7 @@
 
 #define BLOCK (1u << 20)
 #define AHEAD_MAX 8 /* blocks under way: at 40 ms, 200 MB a second */
+#define HELD_MAX (64u << 20)
 /* The kernel asks for several parts at a time, so they may come a little out of order. */
 #define TOLERANCE (2u << 20)
 
@@ -27,11 +28,12 @@ struct block {
 };
 
 struct window *window_new(struct work_handle *h, pthread_mutex_t *lock, pthread_cond_t *changed,
-	const struct clock *clock)
+	const struct clock *clock, _Atomic uint64_t *held)
 {
 	struct window *w = xcalloc(1, sizeof(*w));
 
-	*w = (struct window){.handle = h, .lock = lock, .changed = changed, .clock = clock, .ahead = 1};
+	*w = (struct window){.handle = h, .lock = lock, .changed = changed, .clock = clock, .ahead = 1,
+		.held = held};
 	return w;
 }
 
@@ -39,8 +41,10 @@ struct window *window_new(struct work_handle *h, pthread_mutex_t *lock, pthread_
 
 static void put(struct block *b)
 {
-	if (!--b->references)
-		free(b);
+	if (--b->references)
+		return;
+	atomic_fetch_sub(b->window->held, b->size);
+	free(b);
 }
 
 static void take_out(struct block **at)
@@ -114,6 +118,7 @@ static struct block *add(struct window *w, uint64_t start, size_t size)
 
 	*b = (struct block){.next = w->blocks, .window = w, .start = start, .size = size, .references = 2};
 	w->blocks = b;
+	atomic_fetch_add(w->held, size);
 	return b;
 }
 
@@ -178,6 +183,9 @@ struct block *window_plan(struct window *w, uint64_t off, size_t size, uint64_t 
 			planned = plan_until(w, &w->edge, end, planned);
 	}
 	uint64_t edge = off + (uint64_t)w->ahead * BLOCK;
+	/* Many at a time go on with less. */
+	if (atomic_load(w->held) > HELD_MAX)
+		edge = end;
 	if (edge > known)
 		edge = known;
 	else if (edge > w->edge)

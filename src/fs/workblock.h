@@ -27,10 +27,11 @@ struct window {
 	uint64_t reached; /* the end of what was read furthest in order */
 	uint64_t edge;    /* the end of what was asked for in order */
 	unsigned ahead;   /* blocks; 0: it is not read in order */
+	_Atomic uint64_t *held; /* no lock: bytes of the blocks of all windows */
 };
 
 struct window *window_new(struct work_handle *h, pthread_mutex_t *lock, pthread_cond_t *changed,
-	const struct clock *clock);
+	const struct clock *clock, _Atomic uint64_t *held);
 /* Without a lock: nobody refers to the handle any more. */
 void window_free(struct window *w);
 

@@ -33,7 +33,7 @@ static struct work_handle *handle_new(struct fs *fs, struct remote_file *file, s
 	h->file = file;
 	h->dir = dir;
 	if (!dir)
-		h->window = window_new(h, &h->lock, &h->changed, fs->clock);
+		h->window = window_new(h, &h->lock, &h->changed, fs->clock, &fs->work->held);
 	return h;
 }
 
