@@ -103,46 +103,57 @@ static int ask_attr(struct work_task *task, const char *below, const char *path,
 	return remote_lstat(task->fs->remote, path, task->deadline, ret);
 }
 
-static void run_lookup(struct work_task *task)
+static void answer_lookup(struct work_task *task, const char *below, const struct remote_attr *remote)
 {
 	struct work_nodes *nodes = task->fs->work->nodes;
-	AUTO_FREE char *below = work_below(task, task->name);
-	AUTO_FREE char *path = work_path(task, task->name);
-	struct remote_attr remote;
 	struct stat attr;
-	int r = path ? ask_attr(task, below, path, &remote) : -ENOENT;
 
-	if (r < 0) {
-		work_fail(task, r);
-		return;
-	}
 	if (!work_claim(task))
 		return;
-	fuse_ino_t ino = work_nodes_get(nodes, task->place.serial, below, &remote);
-	work_attr(task->fs, ino, &remote, &attr);
+	fuse_ino_t ino = work_nodes_get(nodes, task->place.serial, below, remote);
+	work_attr(task->fs, ino, remote, &attr);
 	struct fuse_entry_param entry = fs_entry(&attr, 1);
 	if (fuse_reply_entry(task->req, &entry) == -ENOENT)
 		work_nodes_forget(nodes, ino, 1);
+}
+
+static void run_lookup(struct work_task *task)
+{
+	AUTO_FREE char *below = work_below(task, task->name);
+	AUTO_FREE char *path = work_path(task, task->name);
+	struct remote_attr remote;
+	int r = path ? ask_attr(task, below, path, &remote) : -ENOENT;
+
+	if (r < 0)
+		work_fail(task, r);
+	else
+		answer_lookup(task, below, &remote);
+}
+
+static void answer_getattr(struct work_task *task, const struct remote_attr *remote)
+{
+	struct stat attr;
+
+	if (task->place.seen && (remote->mode & S_IFMT) != (task->place.attr.mode & S_IFMT)) {
+		work_fail(task, -ESTALE);
+		return;
+	}
+	work_nodes_note(task->fs->work->nodes, task->ino, remote);
+	work_attr(task->fs, task->ino, remote, &attr);
+	if (work_claim(task))
+		fuse_reply_attr(task->req, &attr, 1);
 }
 
 static void run_getattr(struct work_task *task)
 {
 	AUTO_FREE char *path = work_path(task, NULL);
 	struct remote_attr remote;
-	struct stat attr;
 	int r = path ? ask_attr(task, task->place.path, path, &remote) : -ENOENT;
 
-	if (r == 0 && task->place.seen &&
-		(remote.mode & S_IFMT) != (task->place.attr.mode & S_IFMT))
-		r = -ESTALE;
-	if (r < 0) {
+	if (r < 0)
 		work_fail(task, r);
-		return;
-	}
-	work_nodes_note(task->fs->work->nodes, task->ino, &remote);
-	work_attr(task->fs, task->ino, &remote, &attr);
-	if (work_claim(task))
-		fuse_reply_attr(task->req, &attr, 1);
+	else
+		answer_getattr(task, &remote);
 }
 
 static void run_readlink(struct work_task *task)
@@ -226,10 +237,9 @@ static struct work_task *task_new(fuse_req_t req, fuse_ino_t ino,
 	return task;
 }
 
-/* Frees a task that was not handed over, and answers. */
-static void refuse(struct work_task *task, int error)
+/* Frees a task that was not handed over. */
+static void drop(struct work_task *task)
 {
-	fuse_reply_err(task->req, error);
 	job_unref(task->job);
 	work_handle_unref(task->handle);
 	free(task->place.path);
@@ -237,9 +247,49 @@ static void refuse(struct work_task *task, int error)
 	free(task);
 }
 
+static void refuse(struct work_task *task, int error)
+{
+	fuse_reply_err(task->req, error);
+	drop(task);
+}
+
 static void hand_over(struct work_task *task)
 {
 	work_pool_run(task->fs->work->pool, task);
+}
+
+/* What is known already is answered without another thread: each that has to wake costs its share of
+ * a busy machine. */
+static bool lookup_now(struct work_task *task)
+{
+	AUTO_FREE char *below = work_below(task, task->name);
+	struct remote_attr remote;
+
+	if (!work_fetch_attr(task->fs->work->fetch, task->place.serial, below, &remote))
+		return false;
+	answer_lookup(task, below, &remote);
+	return true;
+}
+
+static bool getattr_now(struct work_task *task)
+{
+	struct remote_attr remote;
+
+	if (!work_fetch_attr(task->fs->work->fetch, task->place.serial, task->place.path, &remote))
+		return false;
+	answer_getattr(task, &remote);
+	return true;
+}
+
+static void now_or_later(struct work_task *task, bool (*now)(struct work_task *task))
+{
+	task->direct = true;
+	if (now(task)) {
+		drop(task);
+		return;
+	}
+	task->direct = false;
+	hand_over(task);
 }
 
 static void work_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -255,7 +305,7 @@ static void work_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		refuse(task, ENOENT);
 	} else {
 		task->name = xstrdup(name);
-		hand_over(task);
+		now_or_later(task, lookup_now);
 	}
 }
 
@@ -276,7 +326,7 @@ static void work_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
 	}
 	struct work_task *task = task_new(req, ino, run_getattr);
 	if (task)
-		hand_over(task);
+		now_or_later(task, getattr_now);
 }
 
 static void work_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -297,7 +347,7 @@ static void work_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!task)
 		return;
 	task->fi = *fi;
-	hand_over(task);
+	now_or_later(task, work_open_now);
 }
 
 static void work_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -310,7 +360,7 @@ static void work_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	task->handle = work_handle_ref((struct work_handle *)(uintptr_t)fi->fh);
 	task->size = size;
 	task->off = off;
-	hand_over(task);
+	now_or_later(task, work_read_now);
 }
 
 static void work_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

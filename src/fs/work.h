@@ -48,6 +48,7 @@ struct work_task {
 	fuse_req_t req;
 	struct fs *fs;
 	void (*run)(struct work_task *task);
+	bool direct; /* answered by its handler: no other thread knows it */
 	int64_t deadline;
 	fuse_ino_t ino;
 	struct work_place place; /* of `ino` */
@@ -104,8 +105,11 @@ void work_fetch_free(struct work_fetch *fetch);
 /* What lies in the directory `dir`: whoever reads one file after the other is going to want these. */
 void work_fetch_listed(struct work_fetch *fetch, uint64_t serial, const char *dir,
 	const struct work_item *items, size_t count);
-/* The content of the file that `task` opens, the caller's reference, if it was read ahead or is being
- * so; else NULL.  Blocks in the latter case. */
+/* The file that `task` opens is wanted now, and its neighbours soon: begins to read these.  Its content,
+ * the caller's reference, if it is there; does not block. */
+struct work_bytes *work_fetch_want(struct work_fetch *fetch, struct work_task *task);
+/* The same of one that was wanted, if it is there or on its way; else NULL.  Blocks in the latter
+ * case. */
 struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *task);
 /* Whether its attributes are that young; else they have to be asked for. */
 bool work_fetch_attr(struct work_fetch *fetch, uint64_t serial, const char *path,
@@ -145,6 +149,10 @@ void work_handle_unref(struct work_handle *handle);
 struct work_handle *work_handle_dir(bool walks);
 struct work_dir;
 struct work_dir *work_handle_listing(struct work_handle *handle);
+
+/* Answers at once what needs no waiting, on the handler's thread; false where nothing is answered. */
+bool work_open_now(struct work_task *task);
+bool work_read_now(struct work_task *task);
 
 /* Tasks. */
 void work_task_open(struct work_task *task);

@@ -112,6 +112,33 @@ void window_put(struct window_part *part)
 	put(part->block);
 }
 
+/* Whether a read at `off` goes on where others were. */
+static bool goes_on(const struct window *w, uint64_t off)
+{
+	return off <= w->reached + TOLERANCE && off + TOLERANCE >= w->reached;
+}
+
+bool window_has(struct window *w, uint64_t off, size_t size, uint64_t known, struct window_part *ret)
+{
+	struct block *b = *find(w, off);
+	uint64_t end = off + size;
+
+	if (!b || !b->ready || b->result < 0 || !b->touched || !goes_on(w, off))
+		return false;
+	/* Enough is under way. */
+	if (w->edge < known && w->edge < off + (uint64_t)w->ahead * BLOCK - BLOCK)
+		return false;
+	if (end > known)
+		end = known;
+	if (off >= end || b->start + b->len < end)
+		return false;
+	if (w->reached < end)
+		w->reached = end;
+	b->references++;
+	*ret = (struct window_part){b, b->bytes + (off - b->start), (size_t)(end - off), 0};
+	return true;
+}
+
 static struct block *add(struct window *w, uint64_t start, size_t size)
 {
 	struct block *b = xmalloc(sizeof(*b) + size);
@@ -120,12 +147,6 @@ static struct block *add(struct window *w, uint64_t start, size_t size)
 	w->blocks = b;
 	atomic_fetch_add(w->held, size);
 	return b;
-}
-
-/* Whether a read at `off` goes on where others were. */
-static bool goes_on(const struct window *w, uint64_t off)
-{
-	return off <= w->reached + TOLERANCE && off + TOLERANCE >= w->reached;
 }
 
 /* Blocks one behind the other from `from` on, until `*edge`. */

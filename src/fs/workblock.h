@@ -54,6 +54,8 @@ struct window_part {
 enum window_state window_look(struct window *w, uint64_t off, size_t size, uint64_t known,
 	struct window_part *ret);
 void window_put(struct window_part *part);
+/* The whole part, where it is there and nothing has to be planned. */
+bool window_has(struct window *w, uint64_t off, size_t size, uint64_t known, struct window_part *ret);
 /* What has to be begun for a read: what is wanted, and what will be. */
 struct block *window_plan(struct window *w, uint64_t off, size_t size, uint64_t known);
 /* Without a lock: begins it; NULL is fine. */

@@ -354,7 +354,16 @@ static struct batch *plan(struct work_fetch *fetch, struct listing *l, size_t at
 	return l->next < l->count && l->ahead < l->batch / 8 ? gather(fetch, l, l->next, workdir) : NULL;
 }
 
-struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *task)
+/* Under the lock: the bytes, if they are there and young. */
+static struct work_bytes *take(struct work_fetch *fetch, struct listing *l, struct entry *e)
+{
+	if (!e->bytes || !is_young(e, clock_mono_ms(fetch->fs->clock)))
+		return NULL;
+	l->ahead--;
+	return STEAL(e->bytes);
+}
+
+struct work_bytes *work_fetch_want(struct work_fetch *fetch, struct work_task *task)
 {
 	struct work_bytes *bytes = NULL;
 	struct batch *b = NULL;
@@ -363,22 +372,32 @@ struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *t
 	pthread_mutex_lock(&fetch->lock);
 	struct listing *l = find(fetch, task->place.serial, task->place.path, &at);
 	if (l) {
-		l->references++;
 		b = plan(fetch, l, at, task->job->workdir);
+		bytes = take(fetch, l, &l->entries[at]);
 	}
 	pthread_mutex_unlock(&fetch->lock);
 	begin(fetch, b);
-	if (!l)
-		return NULL;
+	return bytes;
+}
+
+struct work_bytes *work_fetch_take(struct work_fetch *fetch, struct work_task *task)
+{
+	size_t at;
+
 	pthread_mutex_lock(&fetch->lock);
+	struct listing *l = find(fetch, task->place.serial, task->place.path, &at);
+	if (!l || l->entries[at].state != ASKED) {
+		struct work_bytes *there = l ? take(fetch, l, &l->entries[at]) : NULL;
+
+		pthread_mutex_unlock(&fetch->lock);
+		return there;
+	}
+	l->references++;
 	struct entry *e = &l->entries[at];
 	int r = 0;
 	while (e->state == ASKED && r == 0)
 		r = work_wait(task, &fetch->changed, &fetch->lock);
-	if (e->bytes && is_young(e, clock_mono_ms(fetch->fs->clock))) {
-		bytes = STEAL(e->bytes);
-		l->ahead--;
-	}
+	struct work_bytes *bytes = take(fetch, l, e);
 	unref(l);
 	pthread_mutex_unlock(&fetch->lock);
 	if (r == -ETIMEDOUT)

@@ -76,19 +76,13 @@ static int open_there(struct work_task *task, struct remote_file **ret)
 	return path ? remote_open(task->fs->remote, path, task->deadline, ret) : -ENOENT;
 }
 
-void work_task_open(struct work_task *task)
+/* By what there is of it: one of the two. */
+static void answer_open(struct work_task *task, struct work_bytes *whole, struct remote_file *file)
 {
 	struct work_nodes *nodes = task->fs->work->nodes;
-	struct work_bytes *whole = work_fetch_take(task->fs->work->fetch, task);
-	struct remote_file *file = NULL;
 	int64_t mtime_ns = whole ? whole->attr.mtime_ns : task->place.attr.mtime_ns;
-	int r = whole ? 0 : open_there(task, &file);
-
-	if (r < 0) {
-		work_fail(task, r);
-		return;
-	}
 	struct work_handle *h = handle_new(task->fs, file, NULL);
+
 	h->whole = whole;
 	if (!work_claim(task)) {
 		work_handle_unref(h);
@@ -103,6 +97,27 @@ void work_task_open(struct work_task *task)
 	task->fi.fh = (uintptr_t)h;
 	if (fuse_reply_open(task->req, &task->fi) == -ENOENT)
 		work_handle_unref(h);
+}
+
+bool work_open_now(struct work_task *task)
+{
+	struct work_bytes *whole = work_fetch_want(task->fs->work->fetch, task);
+
+	if (whole)
+		answer_open(task, whole, NULL);
+	return whole != NULL;
+}
+
+void work_task_open(struct work_task *task)
+{
+	struct work_bytes *whole = work_fetch_take(task->fs->work->fetch, task);
+	struct remote_file *file = NULL;
+	int r = whole ? 0 : open_there(task, &file);
+
+	if (r < 0)
+		work_fail(task, r);
+	else
+		answer_open(task, whole, file);
 }
 
 /* ---- reading ---- */
@@ -212,6 +227,28 @@ static void reply_parts(struct work_handle *h, struct work_task *task, struct wi
 		work_fail(task, (int)n);
 	else if (work_claim(task))
 		fuse_reply_buf(task->req, bytes, done);
+}
+
+bool work_read_now(struct work_task *task)
+{
+	struct work_handle *h = task->handle;
+	struct work_bytes *whole = whole_of(h, task);
+	struct window_part part = {.block = NULL};
+
+	if (whole) {
+		fs_reply_part(task->req, whole->bytes, whole->len, task->size, task->off);
+		work_bytes_unref(whole);
+		return true;
+	}
+	pthread_mutex_lock(&h->lock);
+	bool there = task->place.seen && window_has(h->window, (uint64_t)task->off, task->size,
+		task->place.attr.size, &part);
+	pthread_mutex_unlock(&h->lock);
+	if (!there)
+		return false;
+	fuse_reply_buf(task->req, part.bytes, part.len);
+	put_part(h, &part);
+	return true;
 }
 
 void work_task_read(struct work_task *task)

@@ -91,6 +91,8 @@ bool work_claim(struct work_task *task)
 {
 	struct work_pool *pool = task->fs->work->pool;
 
+	if (task->direct)
+		return true;
 	WITH_LOCK(&pool->lock);
 	return claim(pool, task);
 }
