@@ -75,7 +75,8 @@ static const char keep_script[] =
 	"if [ ! -d \"$from\" ] && [ -d \"${from%/*}/.slurmount\" ]; then echo gone; exit 0; fi\n"
 	"[ -d \"$from\" ] || { echo failed its directory on scratch cannot be reached; exit 0; }\n"
 	"type rsync > /dev/null 2>&1 || { echo failed the cluster has no rsync; exit 0; }\n"
-	"mkdir -p -- \"$from/.slurmount\"\n"
+	/* Nothing above it: a directory that is deleted at this moment must not come back empty, and be kept. */
+	"[ -d \"$from/.slurmount\" ] || mkdir -- \"$from/.slurmount\"\n"
 	"if mkdir -- \"$mark\" 2> /dev/null; then\n"
 	/* Of earlier copies nobody asks any more. */
 	"  for old in \"$from\"/.slurmount/keep-*; do\n"
