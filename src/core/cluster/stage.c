@@ -354,6 +354,7 @@ int upload_errno(const char *words)
 		{"quota exceeded", -EDQUOT},
 		{"Quota exceeded", -EDQUOT},
 		{"Permission denied", -EACCES},
+		{"Not a directory", -ENOTDIR},
 		{"Read-only file system", -EROFS},
 	};
 

@@ -155,8 +155,8 @@ static void not_staged(struct engine *e, struct track *track, struct item *item)
 		pipeline_reject(e, item->serial, item->why.data);
 		return;
 	}
-	AUTO_FREE char *what = xasprintf("Its files could not be brought to %s: %s.%s", item->workdir,
-		strerror(-r), r == -ENOSPC || r == -EDQUOT ? " Make room there: rmdir jobs/NAME removes a "
+	AUTO_FREE char *what = xasprintf("Its files could not be brought to %s%s%s: %s.%s", item->workdir,
+		item->project ? " and " : "", item->project ? item->project : "", strerror(-r), r == -ENOSPC || r == -EDQUOT ? " Make room there: rmdir jobs/NAME removes a "
 		"job with its directory." : "");
 	pipeline_try_later(e, item->serial, "STAGING", what, item->why.data);
 }
