@@ -50,7 +50,10 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	if (r < 0)
 		return r;
 	shell_login_command(&line, cluster->setup, framed.data);
-	return remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+	if (r == -EBUSY && cluster->crowded)
+		atomic_store(cluster->crowded, true);
+	return r;
 }
 
 /* ---- a shell that was started ahead ---- */

@@ -7,6 +7,8 @@
 #ifndef SLURMOUNT_COMMAND_H
 #define SLURMOUNT_COMMAND_H
 
+#include <stdatomic.h>
+
 #include "clock.h"
 #include "remote.h"
 #include "strbuf.h"
@@ -19,6 +21,7 @@ struct cluster {
 	const char *setup; /* the profile's line, or NULL */
 	const struct clock *clock;
 	struct command_spare *spare; /* NULL: command_prepare() does nothing */
+	atomic_bool *crowded; /* set where the server refuses a command beside others; NULL: nobody asks */
 };
 
 struct command {

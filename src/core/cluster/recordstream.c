@@ -150,17 +150,6 @@ static int beat(struct stream *s)
 	return remote_write(s->command.proc, "\n", 1, s->beat_ms);
 }
 
-/* Whether others can still run commands beside it: servers may allow very few at once. */
-static bool leaves_room(const struct cluster *cluster)
-{
-	struct remote_proc *proc;
-	int r = remote_spawn(cluster->remote, "exec true", clock_in(cluster->clock, START_MS), &proc);
-
-	if (r == 0)
-		remote_release(proc);
-	return r != -EBUSY;
-}
-
 int recordstream_follow(const struct cluster *cluster, const char *folder, const atomic_bool *stop,
 	recordstream_fn each, void (*some)(void *arg), void *arg)
 {
@@ -175,8 +164,6 @@ int recordstream_follow(const struct cluster *cluster, const char *folder, const
 	int r = command_start(&s.command, cluster, script.data, clock_in(cluster->clock, START_MS));
 	if (r < 0)
 		return r;
-	if (!leaves_room(cluster))
-		r = -EBUSY;
 	while (r == 0 && !atomic_load(stop)) {
 		ssize_t n = remote_read(s.command.proc, false, buffer, sizeof(buffer), s.beat_ms);
 

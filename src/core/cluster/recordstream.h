@@ -25,8 +25,8 @@ struct recordstream_item {
 /* Called in the thread that follows. */
 typedef void (*recordstream_fn)(void *arg, const struct recordstream_item *item);
 
-/* Follows the folder until `*stop` (looked at every 15 s), or an error of remote.h's or -EPROTO, or -EBUSY
- * where the server would allow no command beside it.  Over there nothing is left: without our sign of life for 90 s, or the connection, it ends by itself.
+/* Follows the folder until `*stop` (looked at every 15 s), or an error of remote.h's or -EPROTO.  Over
+ * there nothing is left: without our sign of life for 90 s, or the connection, it ends by itself.
  * `some` is called behind the items that came together.  Blocks. */
 int recordstream_follow(const struct cluster *cluster, const char *folder, const atomic_bool *stop,
 	recordstream_fn each, void (*some)(void *arg), void *arg);

@@ -317,7 +317,8 @@ int engine_new(const struct engine_config *config, struct engine **ret, struct s
 	e->model = config->model;
 	e->installation = config->installation;
 	e->cluster = (struct cluster){.remote = config->remote, .setup = config->profile->setup,
-		.clock = config->clock, .spare = command_spare_new()};
+		.clock = config->clock, .spare = command_spare_new(),
+		.crowded = &e->crowded};
 	e->sums = filesums_new();
 	e->last = &e->first;
 	e->interval_ms = (int64_t)config->profile->sync_interval * 1000;

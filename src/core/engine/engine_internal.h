@@ -124,6 +124,7 @@ struct engine {
 	bool queue_wanted;         /* somebody reads cluster/queue */
 	struct sbatch *sbatch;     /* sbatch.c's own */
 	struct hints *hints;       /* recordhint.c's own */
+	atomic_bool crowded;       /* cluster.crowded */
 	bool grouped;              /* between engine_group_begin() and _end() */
 	struct after_write *after_writes; /* of the group, the last first */
 	bool syncing;

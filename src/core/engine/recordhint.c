@@ -6,7 +6,6 @@
  * A requeue begins another run, whose records have a number of their own: what an earlier run left is
  * nothing new.  A query that was sent before a hint came is older than it (watch.c).
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,7 +218,7 @@ static void ended(struct engine *e, void *arg)
 	h->pause_ms = h->pause_ms ? 2 * h->pause_ms : FIRST_PAUSE_MS;
 	if (h->pause_ms > LONGEST_PAUSE_MS)
 		h->pause_ms = LONGEST_PAUSE_MS;
-	h->due_ms = clock_in(e->clock, f->result == -EBUSY ? NO_ROOM_MS :
+	h->due_ms = clock_in(e->clock, atomic_load(&e->crowded) ? NO_ROOM_MS :
 		f->result < 0 ? h->pause_ms : 0);
 	pthread_mutex_destroy(&f->lock);
 	free(f->items);
@@ -243,7 +242,8 @@ void hint_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 		e->hints = xcalloc(1, sizeof(*e->hints));
 	struct hints *h = e->hints;
 	if (h->following) {
-		atomic_store(&h->following->stop, !wanted);
+		/* Where others found no room beside it, it gives way. */
+		atomic_store(&h->following->stop, !wanted || atomic_load(&e->crowded));
 		return;
 	}
 	if (!wanted)
@@ -257,6 +257,7 @@ void hint_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	f->engine = e;
 	f->records = xstrdup(e->records);
 	f->began_ms = now_ms;
+	atomic_store(&e->crowded, false);
 	atomic_init(&f->stop, false);
 	pthread_mutex_init(&f->lock, NULL);
 	lane_post(e->hint_lane, follow, f);
