@@ -84,6 +84,9 @@ int draft_attributes(const struct fs *fs, const struct spool_node *node, struct 
 		st->st_gid = fs->gid;
 		st->st_nlink = 1;
 	}
+	/* cp and others write in pieces of this size, each of which is a request. */
+	if (S_ISREG(st->st_mode))
+		st->st_blksize = 1 << 20;
 	return 0;
 }
 
