@@ -90,7 +90,7 @@ class Worker:
         self.removed = []
         self.appended = self.counted = self.done = 0
         self.slowest = (0, "")
-        self.made = 0
+        self.made = self.wasted = 0
 
     # ---- what it does; any of these may be another's neighbour ----
 
@@ -237,7 +237,9 @@ class Worker:
 
     def discard(self):
         """A draft that is never submitted."""
-        draft = f"{NEW}/waste-{self.number}"
+        # A name that is removed and made again may be listed twice.
+        self.wasted += 1
+        draft = f"{NEW}/waste-{self.number}-{self.wasted}"
         must(os.makedirs, draft + "/a/b")
         for i in range(5):
             must(write, f"{draft}/a/b/{i}", b"x" * 1000)
