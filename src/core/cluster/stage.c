@@ -453,10 +453,13 @@ static int go_round(struct batch *b)
 {
 	int r = start(b);
 
-	if (r == 0)
-		r = ask_missing(b);
 	if (r < 0)
 		return r;
+	r = ask_missing(b);
+	if (r < 0) {
+		command_abandon(&b->command);
+		return r;
+	}
 	if (must_upload(b)) {
 		struct command_result result AUTO_RESULT = COMMAND_RESULT_INIT;
 
