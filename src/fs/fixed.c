@@ -432,15 +432,6 @@ static void list(fuse_req_t req, fuse_ino_t self, size_t size, off_t off, bool p
 	fs_listing_end(&l);
 }
 
-/* Of jobs/ the notifier tells; the others are short, or made anew at each look. */
-static void fixed_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (ino == FIXED_JOBS)
-		fs_reply_opendir_kept(req, fi);
-	else
-		fuse_reply_open(req, fi);
-}
-
 static void fixed_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
@@ -499,7 +490,6 @@ const struct fuse_lowlevel_ops fixed_ops = {
 	.open = fixed_open,
 	.read = fixed_read,
 	.release = fixed_release,
-	.opendir = fixed_opendir,
 	.readdir = fixed_readdir,
 	.readdirplus = fixed_readdirplus,
 	.rmdir = fixed_rmdir,
