@@ -314,10 +314,9 @@ int control_login(const char *mountpoint)
 	AUTO_FREE char *state = state_path(source + strlen(prefix));
 	AUTO_FREE char *path = state ? xasprintf("%s/control", state) : NULL;
 	AUTO_FREE char *other = path ? elsewhere(path) : NULL;
-	int fd = path ? connect_to(path) : -ENOENT;
+	int fd AUTO_CLOSE = path ? connect_to(path) : -ENOENT;
 	if (fd == -ENOENT && other)
 		fd = connect_to(other);
-	int held AUTO_CLOSE = fd;
 	if (fd < 0) {
 		fprintf(stderr, "slurmount: %s: %s\n", path ? path : mountpoint, strerror(-fd));
 		return 1;
