@@ -20,6 +20,7 @@
 #include "cli.h"
 #include "control.h"
 #include "err.h"
+#include "guard.h"
 #include "installation.h"
 #include "log.h"
 #include "mount.h"
@@ -39,6 +40,7 @@ struct daemon {
 	int lock_fd;
 	char *spool, *control_path;
 	struct fs fs;
+	struct guard guard;
 	struct control *control;
 	struct installation installation;
 	struct strbuf note;     /* what is to be known of this start */
@@ -270,6 +272,7 @@ static int climb(struct daemon *d, struct strbuf *why)
 		strbuf_addf(why, "%s: it cannot be mounted", d->mountpoint);
 		return -EIO;
 	}
+	guard_tell(&d->guard, d->mountpoint);
 	r = mount_allow_parallel(d->fs.session);
 	return r < 0 ? r : start_threads(d, why);
 }
@@ -318,6 +321,7 @@ static void descend(struct daemon *d)
 	templates_free(fs->templates);
 	model_free(fs->model);
 	strbuf_release(&d->note);
+	guard_stop(&d->guard);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 }
@@ -345,8 +349,11 @@ static void leave_terminal(struct daemon *d)
 static int run_daemon(struct daemon *d)
 {
 	struct strbuf why AUTO_STRBUF = STRBUF_INIT;
-	int r = climb(d, &why);
+	int r = guard_start(&d->guard);
 
+	if (r < 0)
+		log_warning("the mount has no guard: %s", strerror(-r));
+	r = climb(d, &why);
 	if (r == 0) {
 		if (d->ready_fd >= 0)
 			leave_terminal(d);
