@@ -33,9 +33,11 @@ static int frame(struct command *command, const char *script, struct strbuf *ret
 {
 	int r = make_nonce(command->nonce);
 
+	/* The error stream has an opening line, too: what a login prints there are not Slurm's words. */
 	if (r == 0)
-		strbuf_addf(ret, "printf '\\n%s begin\\n'\n(\n%s\n)\nprintf '\\n%s rc=%%d\\n' \"$?\"\n",
-			command->nonce, script, command->nonce);
+		strbuf_addf(ret, "printf '\\n%s begin\\n' >&2\nprintf '\\n%s begin\\n'\n(\n%s\n)\n"
+			"printf '\\n%s rc=%%d\\n' \"$?\"\n", command->nonce, command->nonce, script,
+			command->nonce);
 	return r;
 }
 
@@ -50,7 +52,9 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	if (r < 0)
 		return r;
 	shell_login_command(&line, cluster->setup, framed.data);
+	FAULT_POINT("command");
 	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
+	FAULT_POINT("command sent");
 	if (r == -EBUSY && cluster->crowded)
 		atomic_store(cluster->crowded, true);
 	return r;
