@@ -17,7 +17,7 @@ static const char script_rest[] =
 	"  local text\n"
 	"  text=$(dd if=/dev/fd/3 bs=64K iflag=skip_bytes,count_bytes skip=\"$1\" \\\n"
 	"    count=\"$(($2 - $1))\" && echo .) || return\n"
-	"  text=${text%??}\n"
+	"  text=${text%?}\n"
 	"  printf 'part %d %d %d %d %s\\n%s\\n' \"$index\" \"$1\" \"$2\" \"${#text}\" \"$3\" \"$text\"\n"
 	"}\n"
 	/* Of what is left out, up to 512 KiB, the lines that tell how many steps a run has, and where a
