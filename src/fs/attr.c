@@ -7,6 +7,17 @@
 #include "fs.h"
 #include "jobstate.h"
 
+/* A draft's directory keeps its inode when it becomes a job: from the moment in which jobs/NAME is there,
+ * though its files are still being moved. */
+static bool is_draft(struct fs *fs, uint64_t serial)
+{
+	if (!drafts_has(fs->drafts, serial))
+		return false;
+	AUTO_JOB struct job *job = model_shown(fs->model, serial);
+
+	return !job;
+}
+
 const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 {
 	if ((ino & FS_TASK_NODE) == FS_TASK_NODE)
@@ -31,10 +42,7 @@ const struct fuse_lowlevel_ops *fs_ops(struct fs *fs, fuse_ino_t ino)
 		return &wait_ops;
 	if (fs_part(ino) >= PART_VIEW)
 		return &view_ops;
-	/* A draft's directory keeps its inode when it becomes a job. */
-	if (fs_part(ino) == PART_DIR && drafts_has(fs->drafts, fs_serial(ino)))
-		return &draft_ops;
-	return &job_ops;
+	return fs_part(ino) == PART_DIR && is_draft(fs, fs_serial(ino)) ? &draft_ops : &job_ops;
 }
 
 void fs_attr(const struct fs *fs, fuse_ino_t ino, mode_t mode, uint64_t size, int64_t ns,
