@@ -183,7 +183,7 @@ static void moves_loose_files(void **state)
 	assert_null(sealed->draft);
 	assert_string_equal(sealed->suggested_name, "job");
 	assert_string_equal(sealed->left_out.data, "data~\n");
-	assert_int_equal(drafts_move(drafts, sealed, "u"), 0);
+	assert_int_equal(drafts_move(drafts, sealed, "u", "sim"), 0);
 	assert_int_equal(drafts_by_name(drafts, "_loose"), 0);
 	assert_true(drafts_by_name(drafts, "other"));
 	char *data AUTO_FREE = xasprintf("%s/sealed/u/data", folder);
@@ -210,8 +210,8 @@ static void finishes_an_interrupted_move(void **state)
 	assert_int_equal(open_drafts(), 0);
 	assert_true(drafts_by_name(drafts, "sim"));
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(drafts_finish_move(drafts, "u", "sim", NULL, 0), 0);
-		assert_int_equal(drafts_finish_move(drafts, "v", NULL, loose, sizeof(loose)), 0);
+		assert_int_equal(drafts_finish_move(drafts, "u", "sim", "sim", NULL, 0), 0);
+		assert_int_equal(drafts_finish_move(drafts, "v", "job-1", NULL, loose, sizeof(loose)), 0);
 	}
 	assert_int_equal(drafts_by_name(drafts, "sim"), 0);
 	assert_int_equal(drafts_loose(drafts), 0);

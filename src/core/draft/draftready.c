@@ -73,6 +73,14 @@ static char *cut_sentence(struct drafts *drafts, uint64_t serial, const char *na
 		"mount ended: %s; copy them again, or submit this one by mv", files.data) : NULL;
 }
 
+static bool is_back(struct drafts *drafts, uint64_t serial)
+{
+	WITH_LOCK(&drafts->lock);
+	const struct draft *draft = draft_find(drafts, serial);
+
+	return draft && draft->back;
+}
+
 bool draft_is_checked(const struct draft *draft)
 {
 	return draft->check && draft->check_changes == draft->changes &&
@@ -123,6 +131,9 @@ void draft_evaluate(struct drafts *drafts, uint64_t serial)
 	if (is_held(drafts, serial, name, node->fd))
 		request.held = "a config.ini was refused (see refused.ini) and the text before came back; "
 			"write another, or submit this one by mv";
+	if (is_back(drafts, serial))
+		request.held = "it was a job already when the database of jobs was damaged or lost, and nothing of it "
+			"was found on the cluster; see in cluster/queue that it is not there, and submit it by mv";
 	struct draftcheck *check = xcalloc(1, sizeof(*check));
 	begin_check(drafts, serial);
 	draftcheck_each(&request, check);

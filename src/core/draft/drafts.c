@@ -64,9 +64,11 @@ void draft_forget_meta(struct drafts *drafts, const char *name)
 {
 	AUTO_FREE char *refused = draft_meta_name(name, "refused");
 	AUTO_FREE char *before = draft_meta_name(name, "before");
+	AUTO_FREE char *back = draft_meta_name(name, "back");
 
 	unlinkat(drafts->meta_fd, refused, 0);
 	unlinkat(drafts->meta_fd, before, 0);
+	unlinkat(drafts->meta_fd, back, 0);
 }
 
 /* Under lock.  Takes over `node`. */
@@ -74,6 +76,7 @@ static struct draft *add_draft(struct drafts *drafts, const char *name, struct s
 {
 	struct draft *draft = xcalloc(1, sizeof(*draft));
 	AUTO_FREE char *refused = draft_meta_name(name, "refused");
+	AUTO_FREE char *back = draft_meta_name(name, "back");
 
 	draft->serial = model_next_serial(drafts->config.model);
 	draft->name = xstrdup(name);
@@ -81,6 +84,7 @@ static struct draft *add_draft(struct drafts *drafts, const char *name, struct s
 	draft->changed_ms = clock_mono_ms(drafts->config.clock);
 	draft->changed_ns = clock_real_ns(drafts->config.clock);
 	draft->refused = faccessat(drafts->meta_fd, refused, F_OK, 0) == 0;
+	draft->back = faccessat(drafts->meta_fd, back, F_OK, 0) == 0;
 	draft->taken_up = !drafts->taken_up;
 	draft->next = drafts->table[draft->serial % DRAFT_BUCKETS];
 	drafts->table[draft->serial % DRAFT_BUCKETS] = draft;
@@ -186,10 +190,10 @@ void drafts_recount_loose(struct drafts *drafts)
 static void place(struct drafts *drafts, const char *name, struct spool_node *node)
 {
 	struct draft *draft = draft_find(drafts, node->top);
-	static const char *const kinds[] = {"refused", "before"};
+	static const char *const kinds[] = {"refused", "before", "back"};
 
 	if (draft && draft->name && strcmp(draft->name, name) != 0) {
-		for (size_t i = 0; i < 2; i++) {
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 			AUTO_FREE char *from = draft_meta_name(draft->name, kinds[i]);
 			AUTO_FREE char *to = draft_meta_name(name, kinds[i]);
 

@@ -71,11 +71,11 @@ struct sealed_draft {
 int drafts_seal(struct drafts *drafts, uint64_t serial, bool forced, struct sealed_draft **ret,
 	struct strbuf *why);
 void drafts_unseal(struct drafts *drafts, struct sealed_draft *sealed);
-/* Moves the sealed bytes to SPOOL/sealed/UUID/ (droppings are removed); the serial is no draft
- * afterwards.  Frees `sealed`. */
-int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid);
+/* Moves the sealed bytes to SPOOL/sealed/UUID/ (droppings are removed), which bears the job's name; the
+ * serial is no draft afterwards.  Frees `sealed`. */
+int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid, const char *name);
 /* At start, for a job whose intent was persisted: finishes a move that was interrupted. */
-int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *draft,
+int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *name, const char *draft,
 	const char *loose, size_t loose_len);
 void sealed_draft_free(struct sealed_draft *sealed);
 /* "SPOOL/sealed/UUID", the caller's to free. */
@@ -84,6 +84,11 @@ char *drafts_sealed_path(struct drafts *drafts, const char *uuid);
 int drafts_drop_template(struct drafts *drafts, const char *uuid);
 /* Deletes SPOOL/sealed/UUID, and the copy of its template. */
 int drafts_drop_sealed(struct drafts *drafts, const char *uuid);
+/* Calls `each` with the UUID of everything in SPOOL/sealed/. */
+void drafts_each_sealed(struct drafts *drafts, void (*each)(void *arg, const char *uuid), void *arg);
+/* The sealed files of a job that no database knows are a draft again, which only `mv` submits; its name,
+ * the job's or the next free one, is the caller's to free.  0 or a negative errno. */
+int drafts_take_back(struct drafts *drafts, const char *uuid, char **ret_name);
 
 /* ---- what drafts/NAME/ shows ---- */
 

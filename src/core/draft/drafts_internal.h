@@ -25,6 +25,7 @@ struct draft {
 	bool elsewhere;            /* its directory was moved into another draft */
 	bool failed;               /* an operation failed for want of room, or of a sound disk */
 	bool refused;              /* a config.ini was refused: not by itself until another comes */
+	bool back;                 /* it was a job already that the database lost: only by mv */
 	bool taken_up;             /* from an earlier mount: files may have been cut, see draftcut.h */
 	bool armed;                /* the engine asks again by itself */
 	unsigned running;          /* operations */
@@ -68,6 +69,10 @@ void draft_tell_stale(struct drafts *drafts);
 /* Deletes what SPOOL/meta keeps of a draft. */
 void draft_forget_meta(struct drafts *drafts, const char *name);
 #define DRAFT_LOOSE_NAME "_loose"
+/* Of a folder in SPOOL/sealed: the name of the job whose files it has. */
+#define DRAFT_JOB_ATTRIBUTE "user.slurmount.job"
+/* Renames an entry, never onto something else.  0 or a negative errno. */
+int draft_move_entry(int from, const char *name, int to, const char *newname);
 
 /* The longest config.ini that is read. */
 #define DRAFT_CONFIG_MAX (1u << 20)

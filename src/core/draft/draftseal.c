@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "drafts_internal.h"
@@ -185,8 +186,8 @@ char *drafts_sealed_path(struct drafts *drafts, const char *uuid)
 	return xasprintf("%s/sealed/%s", drafts->config.spool, uuid);
 }
 
-/* Never onto something else.  NFS and sshfs do not know how to say that. */
-static int move_entry(int from, const char *name, int to, const char *newname)
+/* NFS and sshfs do not know how to say that nothing is to be replaced. */
+int draft_move_entry(int from, const char *name, int to, const char *newname)
 {
 	if (renameat2(from, name, to, newname, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -198,7 +199,15 @@ static int move_entry(int from, const char *name, int to, const char *newname)
 	return renameat(from, name, to, newname) < 0 ? -errno : 0;
 }
 
-static int move_loose(struct drafts *drafts, const char *uuid, const char *loose, size_t len)
+/* What a lost database would be asked for (draftback.c).  A disk without attributes keeps no names. */
+static void note_name(int folder, const char *name)
+{
+	if (fsetxattr(folder, DRAFT_JOB_ATTRIBUTE, name, strlen(name), 0) < 0)
+		log_debug("%s: its files do not bear its name: %s", name, strerror(errno));
+}
+
+static int move_loose(struct drafts *drafts, const char *uuid, const char *name, const char *loose,
+	size_t len)
 {
 	AUTO_FREE char *part = xasprintf("%s.part", uuid);
 
@@ -208,8 +217,9 @@ static int move_loose(struct drafts *drafts, const char *uuid, const char *loose
 	int to AUTO_CLOSE = openat(drafts->sealed_fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to < 0)
 		return -errno;
-	for (const char *name = loose; name < loose + len; name += strlen(name) + 1) {
-		int r = move_entry(drafts->top_fd, name, to, name);
+	note_name(to, name);
+	for (const char *file = loose; file < loose + len; file += strlen(file) + 1) {
+		int r = draft_move_entry(drafts->top_fd, file, to, file);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -219,16 +229,23 @@ static int move_loose(struct drafts *drafts, const char *uuid, const char *loose
 	return 0;
 }
 
-static int move_bytes(struct drafts *drafts, const char *uuid, const char *draft,
+static int move_folder(struct drafts *drafts, const char *uuid, const char *name, const char *draft)
+{
+	int fd AUTO_CLOSE = openat(drafts->top_fd, draft, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	note_name(fd, name);
+	return draft_move_entry(drafts->top_fd, draft, drafts->sealed_fd, uuid);
+}
+
+static int move_bytes(struct drafts *drafts, const char *uuid, const char *name, const char *draft,
 	const char *loose, size_t loose_len)
 {
-	int r;
-
 	if (faccessat(drafts->sealed_fd, uuid, F_OK, 0) < 0) {
-		if (!draft)
-			r = move_loose(drafts, uuid, loose, loose_len);
-		else
-			r = move_entry(drafts->top_fd, draft, drafts->sealed_fd, uuid);
+		int r = draft ? move_folder(drafts, uuid, name, draft) :
+			move_loose(drafts, uuid, name, loose, loose_len);
+
 		if (r < 0)
 			return r;
 	}
@@ -306,13 +323,13 @@ static uint64_t begin_rest(struct drafts *drafts, int64_t changed_ms)
 	return drafts->loose ? drafts->loose->serial : 0;
 }
 
-int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid)
+int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid, const char *name)
 {
 	struct stale_walk walk = {drafts, sealed->serial, 0};
 	int64_t changed_ms = 0;
 
 	keep_template(drafts, sealed, uuid);
-	int r = move_bytes(drafts, uuid, sealed->draft, sealed->loose, sealed->loose_len);
+	int r = move_bytes(drafts, uuid, name, sealed->draft, sealed->loose, sealed->loose_len);
 	pthread_mutex_lock(&drafts->lock);
 	struct draft *draft = draft_find(drafts, sealed->serial);
 	if (draft && r < 0)
@@ -340,12 +357,15 @@ int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *
 	return r;
 }
 
-int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *draft,
+int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *name, const char *draft,
 	const char *loose, size_t loose_len)
 {
 	if (faccessat(drafts->sealed_fd, uuid, F_OK, 0) == 0)
 		return 0;
-	int r = move_bytes(drafts, uuid, draft, loose, loose_len);
+	int r = move_bytes(drafts, uuid, name, draft, loose, loose_len);
+	/* It was that draft's, and the next one of its name is another. */
+	if (r == 0)
+		draft_forget_meta(drafts, draft);
 	/* Staging will say so of this one job; the others must be able to start. */
 	if (r == -ENOENT) {
 		log_error("the files of job %s are in the spool no more", uuid);

@@ -6,6 +6,9 @@
  * not come back with each mount.  An answer tells of some folders; it is asked again until there are no
  * others.  This installation's jobs are taken up where they were; of other installations' those that
  * Slurm has are listed, and nothing is done to them.
+ *
+ * What the spool has of jobs that are then known neither to the database nor to the cluster had not come there
+ * when the database was lost: it becomes drafts again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +32,7 @@ struct finder {
 	char *place;         /* scratch and project, as the setting has them */
 	bool asking;
 	bool done;
+	bool fresh;          /* the database has never looked anywhere */
 	int64_t due_ms;
 	unsigned added;
 };
@@ -219,6 +223,60 @@ static void take_found(void *arg, const struct found *f)
 		add_found(e, f);
 }
 
+/* ---- what never came there ---- */
+
+struct strays {
+	struct engine *engine;
+	struct strbuf uuids;   /* a line each */
+};
+
+static void add_stray(void *arg, const char *uuid)
+{
+	struct strays *strays = arg;
+	struct engine *e = strays->engine;
+	AUTO_FREE char *ending = xasprintf("%.8s\n", uuid);
+
+	/* A folder of that ending may be its own, whatever became of its record. */
+	if (!is_known(e, uuid) && !strstr(e->finder->seen.data, ending))
+		strbuf_addf(&strays->uuids, "%s\n", uuid);
+}
+
+static void say_back(struct engine *e, const char *names)
+{
+	char *note = e->connection.note;
+	size_t len = strlen(note), size = sizeof(e->connection.note);
+
+	snprintf(note + len, size - len, "%sjobs that had not reached the cluster are drafts again:%s", len ? "; " : "",
+		names);
+	/* Whole names, or none. */
+	if (strlen(note) == size - 1)
+		snprintf(note + len, size - len, "%sjobs that had not reached the cluster are drafts again, see drafts/",
+			len ? "; " : "");
+	model_set_connection(e->model, &e->connection);
+}
+
+static void take_back(struct engine *e)
+{
+	struct strays strays = {e, STRBUF_INIT};
+	struct strbuf names AUTO_STRBUF = STRBUF_INIT;
+
+	drafts_each_sealed(e->drafts, add_stray, &strays);
+	for (char *at = strays.uuids.data, *uuid; (uuid = strsep(&at, "\n"));) {
+		AUTO_FREE char *name = NULL;
+		int r = *uuid ? drafts_take_back(e->drafts, uuid, &name) : 0;
+
+		if (r < 0)
+			log_error("the files of job %s cannot be taken back: %s", uuid, strerror(-r));
+		if (!name)
+			continue;
+		log_warning("%s had not reached the cluster when the database was lost; it is a draft again", name);
+		strbuf_addf(&names, " %s", name);
+	}
+	if (names.len)
+		say_back(e, names.data);
+	strbuf_release(&strays.uuids);
+}
+
 /* ---- the question ---- */
 
 static void searched(struct engine *e, void *arg)
@@ -236,6 +294,8 @@ static void searched(struct engine *e, void *arg)
 		finder->due_ms = clock_in(e->clock, AGAIN_MS);
 	} else if (!more || !s->told) {
 		finder->done = true;
+		if (finder->fresh && !more)
+			take_back(e);
 		store_set_setting(e->store, SETTING, finder->place);
 		if (finder->added)
 			log_info("%u jobs were found on the cluster", finder->added);
@@ -280,6 +340,7 @@ static bool begin(struct engine *e)
 	finder->place = xasprintf("%s\n%s", e->scratch, e->project ? e->project : "");
 	AUTO_FREE char *looked = store_setting(e->store, SETTING);
 	finder->done = looked && !strcmp(looked, finder->place);
+	finder->fresh = !looked;
 	e->finder = finder;
 	return !finder->done;
 }

@@ -121,7 +121,7 @@ static int make_job(struct engine *e, struct sealed_draft *sealed, const char *n
 	}
 	FAULT_POINT("before the move");
 	/* The intent stands: a move that fails now is finished when it is staged, or at the next start. */
-	r = drafts_move(e->drafts, sealed, uuid);
+	r = drafts_move(e->drafts, sealed, uuid, name);
 	if (r < 0)
 		log_error("%s: its files cannot be moved in the spool: %s", name, strerror(-r));
 	else
@@ -236,7 +236,8 @@ int intake_move_again(struct engine *e, const struct job *job)
 
 	int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
 
-	return r < 0 ? r : drafts_finish_move(e->drafts, job->uuid, draft, loose, loose_len);
+	return r < 0 ? r : drafts_finish_move(e->drafts, job->uuid, job->name, draft, loose,
+		loose_len);
 }
 
 static int finish_move(struct engine *e, const struct job *job)
