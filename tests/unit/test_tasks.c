@@ -346,12 +346,12 @@ static void hints_are_ahead_of_the_queue(void **state)
 
 	(void)state;
 	tasks_see_queued(known, &waits);
-	assert_true(tasks_see_hint(known, 1, false));
-	assert_false(tasks_see_hint(known, 1, false));
-	assert_true(tasks_see_hint(known, 2, false));
-	assert_true(tasks_see_hint(known, 2, true));
-	assert_true(tasks_see_hint(known, 3, true));
-	assert_false(tasks_see_hint(known, 5, false));
+	assert_true(tasks_see_hint(known, 1, 1, false));
+	assert_false(tasks_see_hint(known, 1, 1, false));
+	assert_true(tasks_see_hint(known, 2, 1, false));
+	assert_true(tasks_see_hint(known, 2, 1, true));
+	assert_true(tasks_see_hint(known, 3, 1, true));
+	assert_false(tasks_see_hint(known, 5, 1, false));
 	assert_string_equal(word_of(known, 1), "RUNNING");
 	assert_string_equal(word_of(known, 2), "COMPLETING");
 	assert_string_equal(word_of(known, 4), "PENDING");
@@ -366,7 +366,7 @@ static void hints_are_ahead_of_the_queue(void **state)
 	assert_string_equal(word_of(query, 3), "COMPLETED");
 	assert_string_equal(word_of(query, 4), "PENDING");
 	/* An end stays one. */
-	assert_false(tasks_see_hint(query, 3, true));
+	assert_false(tasks_see_hint(query, 3, 1, true));
 	/* One that was sent behind it: what waits was requeued. */
 	tasks_see_queued(query, &waits);
 	tasks_see_queued(query, &runs);
@@ -374,6 +374,47 @@ static void hints_are_ahead_of_the_queue(void **state)
 	assert_string_equal(word_of(query, 1), "PENDING");
 	assert_string_equal(word_of(query, 2), "COMPLETING");
 	tasks_unref(known);
+	tasks_unref(query);
+}
+
+/* A folder is listed again and again, in the order of its hashes. */
+static void hints_come_in_any_order_and_again(void **state)
+{
+	struct tasks *t = of_array("1-2"), *query = of_array("1-2");
+	struct slurm_record waits = record("9_[1-2]", "9", "PENDING"), runs = record("9_1", "10", "RUNNING");
+	bool transient;
+
+	(void)state;
+	tasks_see_queued(t, &waits);
+	assert_true(tasks_see_hint(t, 1, 1, true));
+	assert_false(tasks_see_hint(t, 1, 1, false));
+	assert_false(tasks_see_hint(t, 1, 1, true));
+	assert_string_equal(word_of(t, 1), "COMPLETING");
+	/* What a query brings does not take it back either. */
+	tasks_see_queued(query, &waits);
+	tasks_see_queued(query, &runs);
+	assert_true(tasks_stamp(query, t, 0, &transient));
+	tasks_keep_hints(query, t, true);
+	assert_false(tasks_see_hint(query, 1, 1, false));
+	assert_string_equal(word_of(query, 1), "COMPLETING");
+	/* A requeue begins another run, behind which the first one's records are nothing new. */
+	tasks_see_queued(query, &waits);
+	assert_true(tasks_see_hint(query, 1, 2, false));
+	assert_false(tasks_see_hint(query, 1, 1, true));
+	assert_string_equal(word_of(query, 1), "RUNNING");
+	assert_true(tasks_see_hint(query, 1, 2, true));
+	assert_string_equal(word_of(query, 1), "COMPLETING");
+	/* That it runs was known, but not that it said so itself. */
+	tasks_see_queued(query, &runs);
+	tasks_unref(t);
+	t = tasks_copy(query);
+	assert_true(tasks_see_hint(t, 1, 3, false));
+	assert_false(tasks_stamp(t, query, 0, &transient));
+	assert_true(transient);
+	/* A run that is none tells nothing. */
+	assert_false(tasks_see_hint(t, 2, 0, false));
+	assert_string_equal(word_of(t, 2), "PENDING");
+	tasks_unref(t);
 	tasks_unref(query);
 }
 
@@ -385,6 +426,7 @@ int main(void)
 		cmocka_unit_test(the_accounting_may_be_late),
 		cmocka_unit_test(forgotten_tasks_have_their_own_records),
 		cmocka_unit_test(hints_are_ahead_of_the_queue),
+		cmocka_unit_test(hints_come_in_any_order_and_again),
 		cmocka_unit_test(the_text_is_short_and_comes_back),
 		cmocka_unit_test(only_what_differs_gets_a_new_time),
 		cmocka_unit_test(patterns_are_resolved_as_slurm_does),

@@ -108,14 +108,17 @@ static bool take_task_items(struct engine *e, struct job *now, const struct reco
 	size_t count)
 {
 	struct tasks *tasks = tasks_copy(now->tasks);
-	bool changed = false;
+	bool told = false;
 
-	for (size_t i = 0; i < count; i++)
-		if (items[i].task >= 0 && (!*items[i].record.job ||
-			!strcmp(items[i].record.job, now->slurm_id)))
-			changed |= tasks_see_hint(tasks, (uint64_t)items[i].task, items[i].is_end);
-	if (changed)
-		changed = watch_show_tasks(e, now, tasks, now->facts);
+	for (size_t i = 0; i < count; i++) {
+		const struct slurm_endrecord *record = &items[i].record;
+
+		if (items[i].task >= 0 && (!*record->job || !strcmp(record->job, now->slurm_id)) &&
+			(!items[i].is_end || record->exit_status >= 0))
+			told |= tasks_see_hint(tasks, (uint64_t)items[i].task, record->restart + 1,
+				items[i].is_end);
+	}
+	bool changed = told && watch_show_tasks(e, now, tasks, now->facts);
 	tasks_unref(tasks);
 	return changed;
 }
@@ -145,7 +148,10 @@ static void take_hints(struct engine *e, struct track *track, const struct job *
 
 	if (!(job->tasks ? take_task_items(e, now, items, count) :
 		take_job_items(track, now, items, count))) {
-		job_unref(now);
+		if (now->tasks != job->tasks)
+			engine_show(e, now);
+		else
+			job_unref(now);
 		return;
 	}
 	bool new_state = strcmp(job->state, now->state) != 0;

@@ -268,14 +268,17 @@ static int progress_of(const struct tasks *t, const struct task *task)
 	return 0;
 }
 
-bool tasks_see_hint(struct tasks *t, uint64_t id, bool is_end)
+bool tasks_see_hint(struct tasks *t, uint64_t id, int run, bool is_end)
 {
 	struct task *task = (struct task *)tasks_find(t, id);
 	uint8_t number = number_of(t, is_end ? "COMPLETING" : "RUNNING");
+	uint16_t told = run > 0 && run < UINT16_MAX / 2 ? (uint16_t)(2 * run + is_end) : 0;
 
-	if (!task || !number || !progress_of(t, task) || task->word == number)
+	if (!task || !number || told <= task->told)
 		return false;
-	task->word = number;
+	task->told = told;
+	if (progress_of(t, task))
+		task->word = number;
 	return true;
 }
 
@@ -286,6 +289,8 @@ void tasks_keep_hints(struct tasks *t, const struct tasks *known, bool older)
 		const struct task *before = tasks_find(known, task->id);
 		int was = before ? progress_of(known, before) : 0, is = progress_of(t, task);
 
+		if (before)
+			task->told = before->told;
 		if (is && was > is && was >= 3 && (older || is == 3))
 			task->word = number_of(t, known->words[before->word]);
 	}
@@ -412,7 +417,7 @@ bool tasks_stamp(struct tasks *now, const struct tasks *before, int64_t real_ns,
 		struct task *task = &now->items[i];
 		const struct task *old = before ? tasks_find(before, task->id) : NULL;
 
-		*transient |= old && old->missing_s != task->missing_s;
+		*transient |= old && (old->missing_s != task->missing_s || old->told != task->told);
 		if (old && task_same(before, old, now, task))
 			continue;
 		task->changed_s = (uint32_t)(real_ns / 1000000000);

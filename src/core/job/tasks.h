@@ -40,6 +40,7 @@ struct task {
 	uint8_t seen;        /* in this query: enum task_seen */
 	bool record_signal;  /* its end record names a signal */
 	int16_t record_exit;
+	uint16_t told;       /* by hints: twice the newest run that told something, and 1 if its end; 0: nothing */
 	uint32_t missing_s;  /* first query that did not know it, of the monotonic clock; 0: known */
 };
 
@@ -78,9 +79,9 @@ void tasks_begin(struct tasks *tasks);
 void tasks_see_queued(struct tasks *tasks, const struct slurm_record *record);
 void tasks_see_accounted(struct tasks *tasks, const struct slurm_record *record);
 void tasks_see_record(struct tasks *tasks, uint64_t id, const struct slurm_endrecord *record);
-/* Its start or end record was written just now: one that had not ended is RUNNING, or COMPLETING.  True
- * where that is new. */
-bool tasks_see_hint(struct tasks *tasks, uint64_t id, bool is_end);
+/* The start or end record of its `run`, from 1, was written just now: one that had not ended is RUNNING, or
+ * COMPLETING.  True where that is new: it may be told again, and in any order. */
+bool tasks_see_hint(struct tasks *tasks, uint64_t id, int run, bool is_end);
 /* Behind a query: what hints have told of the tasks as they are in `known` stays where the query is late: one
  * that is COMPLETING runs no more, and (`older`: it was sent before the hints came) one that runs waits
  * no more. */
