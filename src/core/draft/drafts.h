@@ -74,6 +74,8 @@ void drafts_unseal(struct drafts *drafts, struct sealed_draft *sealed);
 /* Moves the sealed bytes to SPOOL/sealed/UUID/ (droppings are removed), which bears the job's name; the
  * serial is no draft afterwards.  Frees `sealed`. */
 int drafts_move(struct drafts *drafts, struct sealed_draft *sealed, const char *uuid, const char *name);
+/* The disk has all moves that were made. */
+int drafts_sync_moves(struct drafts *drafts);
 /* At start, for a job whose intent was persisted: finishes a move that was interrupted. */
 int drafts_finish_move(struct drafts *drafts, const char *uuid, const char *name, const char *draft,
 	const char *loose, size_t loose_len);

@@ -254,6 +254,11 @@ static int move_bytes(struct drafts *drafts, const char *uuid, const char *name,
 		return -errno;
 	FAULT_POINT("renamed");
 	tree_sweep_droppings(fd);
+	return 0;
+}
+
+int drafts_sync_moves(struct drafts *drafts)
+{
 	return fsync(drafts->sealed_fd) < 0 || fsync(drafts->top_fd) < 0 ? -errno : 0;
 }
 

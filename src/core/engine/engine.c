@@ -179,6 +179,45 @@ struct job *engine_edit(struct engine *e, uint64_t serial)
 	return latest ? job_copy(latest) : NULL;
 }
 
+/* That a job's files are apart from the drafts is not to be written before the disk has them there. */
+static void settle_moves(struct engine *e, struct job *now)
+{
+	if (!e->moves_open || !now->moved)
+		return;
+	int r = drafts_sync_moves(e->drafts);
+	e->moves_open = r < 0;
+	if (r == 0)
+		return;
+	log_error("the spool's disk: %s", strerror(-r));
+	now->moved = false;
+}
+
+int engine_commit_new(struct engine *e, struct job *job, const struct sealed_draft *sealed, const char *log)
+{
+	int64_t real_ns = clock_real_ns(e->clock);
+
+	jobfile_touch(NULL, job, real_ns);
+	job->file_ns[JOB_FILE_LOG] = real_ns;
+	/* Where it cannot begin, each of the two stands for itself. */
+	bool together = store_begin(e->store) == 0;
+	int r = store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft, sealed->loose,
+		sealed->loose_len);
+	/* Without its first line in the log it is a job, too. */
+	if (r == 0 && store_update(e->store, job, log, real_ns) < 0)
+		log_warning("%s: its log lacks that it was accepted", job->name);
+	int end = together ? store_commit(e->store) : 0;
+	r = engine_wrote(e, r < 0 ? r : end);
+	if (r < 0) {
+		job_unref(job);
+		return r;
+	}
+	FAULT_POINT("intent");
+	chain_changed(e, job, true);
+	model_publish(e->model, job);
+	FAULT_POINT("published");
+	return 0;
+}
+
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 {
 	AUTO_JOB struct job *before = model_latest(e->model, now->serial);
@@ -192,6 +231,7 @@ int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 		va_end(args);
 	}
 	bool news = !before || strcmp(before->state, now->state) != 0;
+	settle_moves(e, now);
 	keep_changed(before, now);
 	record_changed(e, before, now);
 	jobfile_touch(before, now, real_ns);

@@ -132,6 +132,7 @@ struct engine {
 	int64_t sync_ms;           /* the last query was sent; 0: none */
 	int64_t interval_ms;       /* until the next, growing while nothing changes */
 	int64_t drafts_ms;         /* when to look at the drafts again */
+	bool moves_open;           /* files were moved in the spool, and the disk does not have that yet */
 	struct submission *submissions; /* waiting for their writers' release */
 };
 
@@ -155,6 +156,10 @@ struct job *engine_edit(struct engine *e, uint64_t serial);
  * nothing is published and the error is returned. */
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same for a new job, as one transaction with its request and its origin: the intent.  Takes it over.  0: it is
+ * durable; on failure there is nothing of it. */
+int engine_commit_new(struct engine *e, struct job *job, const struct sealed_draft *sealed, const char *log);
 
 /* Many commits in one transaction: what is committed between the two is this thread's alone (as
  * model_latest()) until the end has written it, and is shown then.  New jobs, and such as get another

@@ -80,28 +80,20 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	job_set(&job->name, name);
 	job->created_ns = clock_real_ns(e->clock);
 	job->config_size = sealed->config_len;
-	r = engine_wrote(e, store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft,
-		sealed->loose, sealed->loose_len));
-	if (r < 0) {
-		job_unref(job);
-		return r;
-	}
-	FAULT_POINT("intent");
-	/* The intent is durable: whatever fails from here on, this draft is this job and no other. */
-	struct job *kept = job_ref(job);
 	AUTO_FREE char *left_out = say_left_out(&sealed->left_out);
-	if (engine_commit(e, job, "accepted as %s%s", name, left_out) < 0)
-		model_publish(e->model, STEAL(kept));
-	job_unref(kept);
-	return 0;
+	AUTO_FREE char *log = xasprintf("accepted as %s%s", name, left_out);
+	/* Once that is durable, whatever fails then, this draft is this job and no other. */
+	return engine_commit_new(e, job, sealed, log);
 }
 
-/* A draft of the same name is another one from now on.  What persists it is the job's next step:
- * until then its files lie in the spool under its uuid, which tells as much. */
+/* A draft of the same name is another one from now on.  What persists it, and has the disk take it, is
+ * the job's next step: until then its files lie in the spool under its uuid, which tells as much, or are the
+ * draft's again after a power failure, and are moved at the next start. */
 static void note_moved(struct engine *e, uint64_t serial)
 {
 	struct job *now = engine_edit(e, serial);
 
+	e->moves_open = true;
 	if (!now)
 		return;
 	now->moved = true;
@@ -236,8 +228,10 @@ int intake_move_again(struct engine *e, const struct job *job)
 
 	int r = store_origin(e->store, job->serial, &draft, &loose, &loose_len);
 
-	return r < 0 ? r : drafts_finish_move(e->drafts, job->uuid, job->name, draft, loose,
-		loose_len);
+	if (r == 0)
+		r = drafts_finish_move(e->drafts, job->uuid, job->name, draft, loose, loose_len);
+	e->moves_open |= r == 0;
+	return r;
 }
 
 static int finish_move(struct engine *e, const struct job *job)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "treesync.h"
 
 static int copy_file(int from, int to, const char *name)
 {
@@ -67,7 +68,7 @@ int template_keep(const char *folder, const char *parent)
 	int out AUTO_CLOSE = open(part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = out < 0 ? -errno : copy_files(in, out);
 	/* It bears the template's name only when it is complete, also after a power failure. */
-	if (r == 0 && (syncfs(out) < 0 || rename(part, to) < 0))
+	if (r == 0 && (tree_sync(out, false) < 0 || rename(part, to) < 0))
 		r = -errno;
 	return r;
 }
