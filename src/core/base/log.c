@@ -2,14 +2,16 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <syslog.h>
 #include <time.h>
 
 #include "strbuf.h"
 
-static enum log_level log_limit = LOG_LEVEL_WARNING;
-static bool log_to_syslog;
+/* Atomic: threads log while the daemon goes to the background. */
+static _Atomic enum log_level log_limit = LOG_LEVEL_WARNING;
+static atomic_bool log_to_syslog;
 
 static const struct {
 	int priority;
@@ -23,10 +25,10 @@ static const struct {
 
 void log_init(enum log_level level, bool to_syslog)
 {
-	log_limit = level;
-	log_to_syslog = to_syslog;
 	if (to_syslog)
 		openlog("slurmount", LOG_PID, LOG_USER);
+	log_limit = level;
+	log_to_syslog = to_syslog;
 }
 
 static void print_line(enum log_level level, const char *line)

@@ -10,7 +10,7 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Lines above `level` are dropped.  Called before threads start and when going to the background. */
+/* Lines above `level` are dropped.  Called before threads start, and beside them on going to the background. */
 void log_init(enum log_level level, bool to_syslog);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
