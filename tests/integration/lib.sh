@@ -25,16 +25,16 @@ mount_down() {
     # Busy for a moment while the daemon tells watchers of a change, through its own mount.
     until_true 5 not_mounted || fusermount3 -u "$MNT"
     local i
-    for i in $(seq 300); do
+    for i in $(seq $((300 * ${SLOWER:-1}))); do
         pgrep -f -- "$SLURMOUNT .* $MNT\$" > /dev/null || return 0
         sleep 0.1
     done
     fail "the daemon of $MNT has not ended"
 }
 
-# until_true SECONDS COMMAND...: waits for it to succeed.
+# until_true SECONDS COMMAND...: waits for it to succeed, SLOWER times as long under a sanitizer.
 until_true() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * ${SLOWER:-1}))
     shift
     until "$@" 2> /dev/null; do
         [ "$SECONDS" -lt "$end" ] || return 1
