@@ -67,6 +67,40 @@ static void namd_that_minimizes_and_runs(void **state)
 		"engine = NAMD 2.14\n");
 }
 
+static void gives_up(const char *log, const char *expected)
+{
+	struct progress_reader reader;
+
+	progress_reader_init(&reader);
+	progress_feed(&reader, log, strlen(log));
+	assert_string_equal(reader.progress.fatal, expected);
+}
+
+static void namd_says_why_it_gives_up(void **state)
+{
+	static const char head[] = "Info: NAMD 3.0.1 for Linux-x86_64-multicore\n";
+	AUTO_FREE char *text = malloc(4096), *words = malloc(4096), *expected = malloc(4096);
+
+	(void)state;
+	snprintf(text, 4096, "%s%s", head, "FATAL ERROR: UNABLE TO OPEN .psf FILE a.psf\n"
+		"[Partition 0][Node 0] End of program\n");
+	gives_up(text, "FATAL ERROR: UNABLE TO OPEN .psf FILE a.psf");
+	/* The last one counts; Charm++'s own word before it does not. */
+	snprintf(text, 4096, "%s%s", head, "FATAL ERROR: first\nReason: FATAL ERROR: second\nWarning: FATAL ERROR: no\n");
+	gives_up(text, "FATAL ERROR: second");
+	/* A second run in the same log has reasons of its own, also where the first had no step. */
+	snprintf(text, 4096, "%s%s%s", head, "FATAL ERROR: first\n", head);
+	gives_up(text, "");
+	gives_up("LAMMPS (2 Aug 2023)\nFATAL ERROR: NAMD's words alone\n", "");
+	gives_up("FATAL ERROR: of whom is not known\n", "");
+	/* 255 bytes of a longer one. */
+	memset(words, 'w', 400);
+	words[400] = '\0';
+	snprintf(text, 4096, "%sFATAL ERROR: %s\n", head, words);
+	snprintf(expected, 4096, "FATAL ERROR: %.242s", words);
+	gives_up(text, expected);
+}
+
 static void namd_3_says_more(void **state)
 {
 	(void)state;
@@ -377,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(namd_that_minimizes_and_runs),
+		cmocka_unit_test(namd_says_why_it_gives_up),
 		cmocka_unit_test(namd_3_says_more),
 		cmocka_unit_test(namd_without_run),
 		cmocka_unit_test(lammps_log_file),

@@ -223,9 +223,30 @@ static double rate_of(struct watched *w, int64_t now_ms)
 	return (double)(w->last_step - w->since_step) * 1000 / (double)(w->last_ms - w->since_ms);
 }
 
+/* Why a job failed, as its engine says it: the last line of what `error` says. */
+static bool add_words(const struct watched *w, const struct job *job, struct strbuf *error)
+{
+	const struct progress *p = w->ended && w->reader ? &w->reader->progress : NULL;
+
+	if (!p || !*p->fatal || strcmp(job->state, "FAILED"))
+		return false;
+	struct strbuf line AUTO_STRBUF = STRBUF_INIT;
+	strbuf_addf(&line, "Words of %s: ", *p->version ? p->version : "the program");
+	strbuf_add_escaped(&line, p->fatal, strlen(p->fatal));
+	strbuf_addc(&line, '\n');
+	if (strstr(job->error, line.data))
+		return false;
+	strbuf_adds(error, job->error);
+	if (error->len && error->data[error->len - 1] != '\n')
+		strbuf_addc(error, '\n');
+	strbuf_add(error, line.data, line.len);
+	return true;
+}
+
 static void show(struct engine *e, struct watched *w)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf error AUTO_STRBUF = STRBUF_INIT;
 	AUTO_JOB struct job *job = model_latest(e->model, w->serial);
 
 	if (!job)
@@ -235,15 +256,21 @@ static void show(struct engine *e, struct watched *w)
 			&text);
 	else
 		strbuf_adds(&text, job->progress);
-	if (w->ended ? !text.len : !strcmp(text.data, job->progress))
+	bool steps = w->ended ? text.len > 0 : strcmp(text.data, job->progress) != 0;
+	bool words = add_words(w, job, &error);
+	if (!steps && !words)
 		return;
 	struct job *now = job_copy(job);
-	job_set(&now->progress, text.data);
+	if (steps)
+		job_set(&now->progress, text.data);
+	if (words)
+		job_set(&now->error, error.data);
 	if (!w->ended) {
 		engine_show(e, now);
 		return;
 	}
-	store_set_text(e->store, now, STORE_PROGRESS, text.data, text.len);
+	if (steps)
+		store_set_text(e->store, now, STORE_PROGRESS, text.data, text.len);
 	engine_commit(e, now, NULL);
 }
 

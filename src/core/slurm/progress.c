@@ -118,6 +118,7 @@ static void recognize(struct progress *p, enum progress_engine engine, const cha
 	if (p->engine != engine || p->done >= 0)
 		start_over(p);
 	p->engine = engine;
+	p->fatal[0] = '\0';
 	for (size_t i = 0; i < len; i++)
 		if (iscntrl((unsigned char)version[i]))
 			len = i;

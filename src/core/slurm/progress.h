@@ -33,6 +33,7 @@ struct progress {
 	bool reduced;
 	bool minimizing;
 	bool finished;     /* the engine says that it has ended well */
+	char fatal[256];   /* why it gave up, in its own words, any bytes; "" where it says nothing of that */
 	/* The parsers' own. */
 	bool in_table;     /* the next lines are rows */
 	bool header_next;

@@ -5,8 +5,10 @@
  *   TIMING: 500  CPU: 6.2, 0.0105/step  Wall: 6.2, 0.0104/step, [8.3 ns/days, ]0.5 hours remaining, ...
  *   PERFORMANCE: 500  averaging 8.2 ns/day, 0.0105 sec/step with standard deviation 0.0001   (3.0)
  *   Info: Benchmark time: 16 CPUs 0.03 s/step 0.347 days/ns 1258 MB memory   (3.0: 8.2 ns/day)
+ *   FATAL ERROR: UNABLE TO OPEN .psf FILE a.psf   (NAMD_die(), which ends it)
  * A run counts on from the last step of the one before it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,10 +71,24 @@ static void read_performance(struct progress *p, const char *at)
 		p->step_s = step_s;
 }
 
+/* The last one counts; Charm++ puts a word before it where a process ends by itself. */
+static bool read_fatal(struct progress *p, const char *line)
+{
+	const char *reason = progress_behind(line, "Reason: ");
+	const char *at = reason ? reason : line;
+
+	if (strncmp(at, "FATAL ERROR:", 12))
+		return false;
+	snprintf(p->fatal, sizeof(p->fatal), "%s", at);
+	return true;
+}
+
 void progress_namd_line(struct progress *p, const char *line)
 {
 	const char *at;
 
+	if (read_fatal(p, line))
+		return;
 	if ((at = progress_behind(line, "ENERGY:"))) {
 		progress_reach(p, progress_step(&at));
 	} else if ((at = progress_behind(line, "TIMING:"))) {
