@@ -2,7 +2,7 @@
  * hold, release, requeue: verbs of ctl that are one scontrol command on the cluster.
  *
  * The write is answered at once, since no file operation outside work/ may wait for the network:
- * what can be judged here fails it (the job's state, a connection that is down); what Slurm itself
+ * what can be judged here fails it (the job's state, that it is not held, a connection that is down); what Slurm itself
  * refuses is a line in the job's error and log.  One lane runs the commands in the order of the
  * writes, and a state query follows each.
  */
@@ -91,6 +91,11 @@ static void slurmverb_done(struct engine *e, void *arg)
 			if (track)
 				track->cancel_sent = false;
 		}
+		/* Till the next query tells: whether the other verb is possible is judged by it. */
+		if (!strcmp(v->word, "hold") && !strcmp(now->state, "PENDING"))
+			job_set(&now->reason, "JobHeldUser");
+		else if (!strcmp(v->word, "release"))
+			job_set(&now->reason, "");
 		engine_commit(e, now, "scontrol %s %s was accepted", v->word, v->id);
 	}
 	/* An ended job was only looked after for the sake of its requeue. */
@@ -151,8 +156,25 @@ int slurmverb_hold(struct engine *e, struct job *job)
 	return send(e, job, "hold", "uhold");
 }
 
+/* Without a reason it is not known; a hold may be on its way; and of an array each task has its own. */
+static bool is_free(struct engine *e, const struct job *job)
+{
+	const struct track *track = engine_track(e, job->serial);
+
+	return *job->reason && !job->tasks && !(track && track->verbs) &&
+		!(jobstate_verbs_listed(job->state, job->reason) & JOBSTATE_VERB_RELEASE);
+}
+
 int slurmverb_release(struct engine *e, struct job *job)
 {
+	if (is_free(e, job)) {
+		struct job *now = job_copy(job);
+
+		verb_note(now, "ctl: `release` is not possible: the job is not held; it waits for Slurm's "
+			"reason %s, as of the last query (sync asks again).", job->reason);
+		engine_commit(e, now, NULL);
+		return -EPERM;
+	}
 	return send(e, job, "release", "release");
 }
 
