@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -29,23 +30,34 @@ TOOLS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo", "sacctmgr"
 PATIENCE, LINGER = 6 * 3600, 300
 
 # Rules for `line` are asked here, before a command of slurmount's: it may arrive late, or its answer be lost.
+# One that goes to a shell that was started ahead is what that shell evaluates; to another one its input comes
+# by descriptor 8 (core/base/shell.c).
 SETUP = r"""
+fault_line() {
+    local kind word time input
+    case $1 in
+    *'tar -xmpf'*) kind=stage ;;
+    *slurmount_submit*) kind=submit ;;
+    *'find_folder'*) kind=look ;;
+    */revoked*) kind=revoke ;;
+    *scancel*--*) kind=scancel ;;
+    *'queue %d %d'*) kind=queue ;;
+    *) kind=other ;;
+    esac
+    read -r word time <<< "$(line $kind)"
+    case $word in
+    unanswered | late)
+        # What belongs to it comes with it; files do not come before they are asked for.
+        input=$(mktemp @/input.XXXXXX)
+        [ $kind = stage ] || cat <&$2 > "$input"
+        (setsid bash -c "sleep ${time:-0}; line arrived; line() { :; }; export -f line; exec bash -c \"\$0\"" "$1" < "$input" 8< "$input" > /dev/null 2>&1 9>&1 &)
+        kill -9 $$ ;;
+    lost) kill -9 $$ ;;
+    esac
+}
 case $BASH_EXECUTION_STRING in
-*slurmount_submit*) fault_kind=submit ;;
-*'find_folder'*) fault_kind=look ;;
-*/revoked*) fault_kind=revoke ;;
-*scancel*--*) fault_kind=scancel ;;
-*'tar -xmpf'*) fault_kind=stage ;;
-*'queue %d %d'*) fault_kind=queue ;;
-*) fault_kind=other ;;
-esac
-read -r fault_word fault_time <<< "$(line $fault_kind)"
-case $fault_word in
-lost) kill -9 $$ ;;
-unanswered) (setsid bash -c "line() { :; }; export -f line; exec bash -c \"\$0\"" "$BASH_EXECUTION_STRING" > /dev/null 2>&1 8<&0 9>&1 &)
-    kill -9 $$ ;;
-late) (setsid bash -c "sleep $fault_time; line() { :; }; export -f line; exec bash -c \"\$0\"" "$BASH_EXECUTION_STRING" > /dev/null 2>&1 8< /dev/null 9>&1 &)
-    kill -9 $$ ;;
+*'read -r slurmount_n'*) eval() { unset -f eval; fault_line "$1" 0; eval "$1"; } ;;
+*) fault_line "$BASH_EXECUTION_STRING" 8 ;;
 esac
 """
 
@@ -85,6 +97,7 @@ class Clock:
 class Bench:
     def __init__(self, build, path, kills=None):
         self.kills, self.killed, self.counts = kills or [], 0, kills == [0]
+        self.undisturbed = kills is None
         self.build, self.path = os.path.abspath(build), os.path.abspath(path)
         self.scenario = scenario.read(path)
         self.dir = tempfile.mkdtemp(prefix="slurmount-fault.")
@@ -120,10 +133,10 @@ class Bench:
         if "clock" in self.scenario.options:
             setup += f" VCLOCK_SHIFT={self.scenario.options['clock']}"
         if "setup" in self.scenario.options:
-            setup += "; " + self.scenario.options["setup"].replace("@", self.dir)
+            setup += "; " + re.sub(r"(?<!\$)@", self.dir, self.scenario.options["setup"])
         if any(rule[0] == "line" or rule[0].startswith("line-") for rule in self.scenario.rules):
             with open(f"{self.dir}/setup.sh", "w", encoding="utf-8") as file:
-                file.write(SETUP)
+                file.write(SETUP.replace("@", self.dir))
             setup += f"; . {self.dir}/setup.sh"
         with open(f"{self.dir}/profile.ini", "w", encoding="utf-8") as file:
             file.write(f"[cluster]\nscratch = {self.dir}/scratch\nsetup = {setup}\n")
@@ -163,8 +176,8 @@ class Bench:
             more["FAULT_AT"] = str(self.kills.pop(0))
         command = [program, "-f", "-c", f"{self.dir}/profile.ini", "local", self.mnt(number)]
         self.mounts[number] = self.start(command, f"daemon{number}.log", **more)
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
+        end, until = time.monotonic() + 60, self.clock.now + 60000
+        while time.monotonic() < end or self.clock.now < until:
             self.clock.run(100)
             try:
                 # Of a dead mount the kernel still has attributes, but it opens nothing.
@@ -220,8 +233,9 @@ class Bench:
                               stderr=subprocess.DEVNULL).returncode == 0:
                 break
             self.clock.run(200)
-        end = time.monotonic() + 60
-        while daemon.poll() is None and time.monotonic() < end:
+        # On the group's clock as well, since a busy machine may need long for a moment of it.
+        end, until = time.monotonic() + 60, self.clock.now + 60000
+        while daemon.poll() is None and (time.monotonic() < end or self.clock.now < until):
             self.clock.run(100)
             time.sleep(0.005)
         if daemon.poll() == -signal.SIGKILL and self.killed + len(self.kills):
@@ -437,6 +451,13 @@ class Bench:
                 return False
         return True
 
+    def check_rules(self):
+        """A fault that never came about was not tried."""
+        used = {e["rule"] for e in self.ledger() if e["what"] == "rule"}
+        for number, rule in enumerate(self.scenario.rules):
+            if number not in used:
+                raise Wrong(f"no call came to this rule: {rule}")
+
     def check(self):
         expect = self.scenario.expect
         try:
@@ -446,6 +467,8 @@ class Bench:
         self.do_wait(self.scenario.options.get("linger", LINGER))
         if not self.settled():
             raise Wrong(f"it went on: {self.tell()}")
+        if self.undisturbed:
+            self.check_rules()
         given = dict(expect)
         for name in self.started:
             self.check_job(name, given)

@@ -317,10 +317,12 @@ class Call:
             kind = f"line-{self.arguments[0]}"
         self.kind = kind
         count = self.c.counts[kind] = self.c.counts.get(kind, 0) + 1
-        if self.name not in ("scontrol", "sinfo", "sacctmgr", "line"):
+        if self.name not in ("scontrol", "sinfo", "sacctmgr", "line") or kind == "line-arrived":
             self.c.note("call", name=kind, count=count, arguments=self.arguments[:12])
         rule = self.c.scenario.rule(kind, count, time.monotonic() - self.c.start)
-        self.actions = list(rule) if rule else [{"sbatch": "queue; answer"}.get(kind, "answer")]
+        if rule:
+            self.c.note("rule", rule=self.c.scenario.rules.index(rule), call=kind)
+        self.actions = list(rule[-1]) if rule else [{"sbatch": "queue; answer"}.get(kind, "answer")]
         if not rule and kind == "sbatch":
             self.actions = ["queue", "answer"]
         self.go_on()

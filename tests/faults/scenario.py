@@ -14,9 +14,10 @@ class Scenario:
         self.jobs, self.steps, self.expect, self.profile = {}, [], [], []
 
     def rule(self, kind, count, now):
-        for name, first, last, begin, end, actions in self.rules:
+        for rule in self.rules:
+            name, first, last, begin, end, _ = rule
             if name == kind and first <= count <= last and begin <= now < end:
-                return actions
+                return rule
         return None
 
 

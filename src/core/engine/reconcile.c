@@ -20,14 +20,14 @@ struct look {
 };
 
 /* Prints "revoked", "outcome", "id N", "gone" where the job's directory is, and "failed WHAT" for a
- * source that could not be asked. */
+ * source that could not be asked, or "failed revocation WORDS". */
 static const char look_script[] =
 	"open=\n"
 	"if [ -d \"$workdir/.slurmount\" ]; then\n"
 	"  [ $known = no ] && [ -e \"$workdir/.slurmount/outcome-$attempt\" ] &&"
 	" { echo outcome; exit 0; }\n"
 	/* Whoever makes it may run sbatch: made here, nobody did, and no late copy of ours will. */
-	"  mkdir \"$workdir/.slurmount/taken-$attempt\" 2> /dev/null && { echo revoked; exit 0; }\n"
+	"  words=$(mkdir -- \"$workdir/.slurmount/taken-$attempt\" 2>&1) && { echo revoked; exit 0; }\n"
 	/* As long as it is not there, the attempt can be made; and when sbatch began only its time tells, which
 	 * may be long after the command was sent, behind others'.  By the clock of that disk. */
 	"  touch -- \"$workdir/.slurmount/looked\" 2> /dev/null\n"
@@ -57,7 +57,8 @@ static const char look_script[] =
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	/* A site without accounting has one source less; one that is down now must be asked again. */
 	"[ $status = 0 ] || [ \"$found\" = disabled ] || echo failed sacct\n"
-	"[ -z \"$open\" ] || echo failed sbatch may still run\n";
+	"[ -z \"$open\" ] || if [ -e \"$workdir/.slurmount/taken-$attempt\" ]; then echo failed sbatch may still run\n"
+	"else printf 'failed revocation %s\\n' \"${words//$'\\n'/ }\"; fi\n";
 
 /* The id of a line "id N", else NULL; cut off in place. */
 static char *find_id(char *text)
@@ -117,11 +118,55 @@ static void nothing_found(struct engine *e, struct track *track, const struct jo
 		next_attempt(e, job, "left no trace in queue, claim and accounting, twice: it was not queued");
 }
 
+/* For a person, of what the look said behind "failed "; the caller's to free. */
+static char *explain_failure(const struct job *job, const char *failure)
+{
+	static const struct {
+		const char *word, *meaning;
+	} known[] = {
+		{"squeue", "squeue gave no answer"},
+		{"sacct", "sacct gave no answer"},
+		{"directory", "the disk of its directory on the cluster is not there"},
+		{"sbatch", "sbatch may still run"},
+	};
+	static const char revocation[] = "revocation ";
+	struct strbuf words AUTO_STRBUF = STRBUF_INIT;
+
+	if (!strncmp(failure, revocation, strlen(revocation))) {
+		failure += strlen(revocation);
+		strbuf_add_escaped(&words, failure, strcspn(failure, "\n"));
+		return xasprintf("sbatch's answer was lost, and attempt %u cannot be revoked: %s\n"
+			"Why: the command that runs sbatch may still arrive there, so another one could submit "
+			"the job twice.\nWhat to do: see that its directory on the cluster can be written. "
+			"slurmount tries again by itself.\n", job->attempt, words.data);
+	}
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strncmp(failure, known[i].word, strlen(known[i].word)))
+			return xasprintf("sbatch's answer was lost, and whether Slurm has the job is not known yet: "
+				"%s.\nWhat to do: nothing for now. slurmount looks for the job again, and "
+				"submits it again only when it was not queued.\n", known[i].meaning);
+	return xstrdup("");
+}
+
+/* Neither found nor known not to be there; said once. */
+static void not_known(struct engine *e, struct track *track, const struct job *job, const char *failure)
+{
+	AUTO_FREE char *text = explain_failure(job, failure);
+
+	engine_pause(e, track);
+	if (!*text || !strcmp(job->error, text))
+		return;
+	struct job *now = job_copy(job);
+	job_set(&now->error, text);
+	engine_commit(e, now, "%.*s", (int)strcspn(text, "\n"), text);
+}
+
 static void looked(struct engine *e, void *arg)
 {
 	struct look *look = arg;
 	struct track *track = engine_track(e, look->serial);
 	AUTO_JOB struct job *job = model_latest(e->model, look->serial);
+	const char *failure;
 
 	if (track) {
 		track->busy = false;
@@ -130,8 +175,10 @@ static void looked(struct engine *e, void *arg)
 	}
 	if (!track || !job || *job->slurm_id) {
 		/* Adopted or removed meanwhile. */
-	} else if (look->result < 0 || strstr(look->answer.out.data, "failed ")) {
+	} else if (look->result < 0) {
 		engine_pause(e, track);
+	} else if ((failure = strstr(look->answer.out.data, "failed "))) {
+		not_known(e, track, job, failure + strlen("failed "));
 	} else if (strstr(look->answer.out.data, "revoked")) {
 		next_attempt(e, job, "was revoked before it ran sbatch");
 	} else if (strstr(look->answer.out.data, "outcome")) {
