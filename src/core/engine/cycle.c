@@ -13,7 +13,7 @@ struct cycle *cycle_new(struct engine *e, size_t most)
 	struct cycle *c = xcalloc(1, sizeof(*c));
 
 	*c = (struct cycle){.engine = e, .words = STRBUF_INIT, .records = xstrdup(e->records),
-		.user = xstrdup(e->user), .sights = xcalloc(most + 1, sizeof(*c->sights)),
+		.user = xstrdup(e->user), .scratch = xstrdup(e->scratch), .sights = xcalloc(most + 1, sizeof(*c->sights)),
 		.by_uuid = xcalloc(most + 1, sizeof(struct sight *)),
 		.sent_ms = clock_mono_ms(e->clock)};
 	return c;
@@ -39,8 +39,12 @@ void cycle_free(struct cycle *c)
 		free(c->sights[i].facts);
 		tasks_unref(c->sights[i].tasks);
 	}
+	for (size_t i = 0; i < c->stray_count; i++)
+		free(c->strays[i].workdir);
+	free(c->strays);
 	free(c->sights);
 	free(c->by_uuid);
+	free(c->scratch);
 	free(c->records);
 	free(c->user);
 	strbuf_release(&c->words);
@@ -202,11 +206,30 @@ static void take_record(struct sight *s, const struct slurm_record *r)
 	s->signal = r->signal;
 }
 
+static void see_stray(struct cycle *c, const struct slurm_record *r)
+{
+	size_t len = strlen(c->scratch);
+
+	if (jobstate_class(r->state) != JOBSTATE_ACTIVE || r->workdir.len <= len ||
+		strncmp(r->workdir.text, c->scratch, len) || r->workdir.text[len] != '/')
+		return;
+	if (c->stray_count == c->stray_capacity) {
+		c->stray_capacity = c->stray_capacity ? 2 * c->stray_capacity : 16;
+		c->strays = xrealloc(c->strays, c->stray_capacity * sizeof(*c->strays));
+	}
+	struct stray *stray = &c->strays[c->stray_count++];
+	strcpy(stray->id, r->id);
+	strcpy(stray->state, r->state);
+	stray->workdir = xstrndup(r->workdir.text, r->workdir.len);
+}
+
 static void see_queued(void *arg, const struct slurm_record *r)
 {
 	struct cycle *c = arg;
 	struct sight *s = find(c, r->workdir);
 
+	if (!s)
+		see_stray(c, r);
 	if (!s || !fits(c, s, r) ||
 		(jobstate_class(r->state) == JOBSTATE_ENDED && *s->job->slurm_id && strcmp(s->job->slurm_id, r->id)) ||
 		!is_known(s, r->id))

@@ -26,11 +26,21 @@ struct sight {
 	struct slurm_endrecord start, end;
 };
 
+/* What is active in the queue, below scratch, and is none of the jobs that were asked for. */
+struct stray {
+	char id[SLURM_ID_SIZE];
+	char state[JOB_STATE_SIZE];
+	char *workdir;
+};
+
 struct cycle {
 	struct engine *engine;
 	struct sight *sights;
 	struct sight **by_uuid;
 	size_t count;
+	struct stray *strays;
+	size_t stray_count, stray_capacity;
+	char *scratch;
 	char *records;
 	char *user;
 	int64_t sent_ms;
@@ -46,5 +56,8 @@ void cycle_add(struct cycle *c, struct job *job, uint64_t before);
 /* Asks the cluster.  Blocks. */
 void cycle_run(struct cycle *c);
 void cycle_free(struct cycle *c);
+
+/* requeued.c: takes up jobs at their end that the queue shows again; whether there was any. */
+bool requeued_look(struct engine *e, struct cycle *c);
 
 #endif

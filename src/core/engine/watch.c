@@ -318,6 +318,7 @@ static void applied(struct engine *e, void *arg)
 		engine_group_begin(e);
 		for (size_t i = 0; i < c->count; i++)
 			changed |= apply(e, c, &c->sights[i]);
+		changed |= requeued_look(e, c);
 		engine_group_end(e);
 		model_set_connection(e->model, &e->connection);
 		progress_renew(e);
