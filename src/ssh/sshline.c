@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "clock.h"
+#include "ctrstream.h"
 #include "err.h"
 #include "knownhosts.h"
 #include "log.h"
@@ -363,6 +364,7 @@ int line_open(struct ssh_line *line)
 	line->error = 0;
 	line->opened_seen = false;
 	line->heard = clock_mono_ms(&clock_system);
+	ctrstream_ready();
 	line->session = libssh2_session_init_ex(line_alloc, line_free, line_realloc, line);
 	if (!line->session) {
 		dial_close(&line->stream);
