@@ -30,6 +30,7 @@
 /* A content that the batch wants from the keep. */
 struct want {
 	const struct stage_entry *entry;
+	const struct stage_entry *last; /* of the batch; a large content is given to it */
 	bool missing, begun;
 	uint64_t inode; /* of its NAME.part once an upload has verified that; 0: none */
 };
@@ -99,6 +100,10 @@ static void list_wants(struct batch *b)
 		if (b->want_count == 0 ||
 			strcmp(want_name(&b->wants[b->want_count - 1]), want_name(&b->wants[i])))
 			b->wants[b->want_count++] = b->wants[i];
+	for (size_t i = 0; i < b->count; i++)
+		for (size_t e = 0; e < b->trees[i].count; e++)
+			if (b->trees[i].entries[e].sum)
+				find_want(b, b->trees[i].entries[e].sum->name)->last = &b->trees[i].entries[e];
 }
 
 /* ---- what the far side is told ---- */
@@ -136,6 +141,40 @@ static void add_wanted(struct batch *b, struct strbuf *text)
 	}
 }
 
+static bool is_given(struct batch *b, const struct stage_entry *entry)
+{
+	return entry->sum && entry->sum->count > 1 && find_want(b, entry->sum->name)->last == entry;
+}
+
+/* Of the files from the keep those that are given, or the others. */
+static void add_fills(struct batch *b, const struct stage_tree *tree, bool given, struct strbuf *text)
+{
+	for (size_t e = 0; e < tree->count; e++) {
+		const struct stage_entry *entry = &tree->entries[e];
+
+		if (!entry->sum || is_given(b, entry) != given)
+			continue;
+		strbuf_addf(text, "%s %s %04o ", given ? "give" : "fill", entry->sum->name,
+			entry->mode & 07777);
+		shell_quote(text, entry->path);
+		strbuf_addc(text, '\n');
+	}
+}
+
+static void add_given(struct batch *b, size_t index, struct strbuf *text)
+{
+	const struct stage_tree *tree = &b->trees[index];
+
+	for (size_t e = 0; e < tree->count; e++) {
+		if (!is_given(b, &tree->entries[e]))
+			continue;
+		AUTO_FREE char *path = xasprintf("%s/%s", base_name(b->jobs[index]), tree->entries[e].path);
+		strbuf_addf(text, "gave %s ", tree->entries[e].sum->name);
+		shell_quote(text, path);
+		strbuf_addc(text, '\n');
+	}
+}
+
 /* What is done in one job's directory once it is unpacked. */
 static void add_job(struct batch *b, size_t index, struct strbuf *text)
 {
@@ -147,22 +186,16 @@ static void add_job(struct batch *b, size_t index, struct strbuf *text)
 		strbuf_adds(text, "(\ncd -- \"$part/jobs/\"");
 		shell_quote(text, base_name(job));
 		strbuf_adds(text, " || exit 74\n");
-		for (size_t e = 0; e < tree->count; e++) {
-			const struct stage_entry *entry = &tree->entries[e];
-
-			if (!entry->sum)
-				continue;
-			strbuf_addf(text, "fill %s %04o ", entry->sum->name, entry->mode & 07777);
-			shell_quote(text, entry->path);
-			strbuf_addc(text, '\n');
-		}
+		add_fills(b, tree, false, text);
 		strbuf_adds(text, "filled\n");
+		add_fills(b, tree, true, text);
 		stageinput_add(text, job->inputs, job->input_count);
 		strbuf_addf(text, "exit 0\n) > \"$part/%zu.out\" 2> \"$part/%zu.err\"\n", index, index);
 	}
 	strbuf_addf(text, "judge %zu ", index);
 	shell_quote(text, base_name(job));
 	strbuf_adds(text, plain ? " 0\n" : " $?\n");
+	add_given(b, index, text);
 }
 
 static void list_items(struct batch *b)

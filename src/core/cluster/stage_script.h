@@ -8,6 +8,10 @@
  * fits its line is trusted.  Any other is NAME.part, which an upload completes, piece by piece.  The line
  * ends in "kept" once the file is on the disk for certain, else in what names this boot of the machine:
  * after a crash a file may have its size and times, but not its bytes.
+ *
+ * A large file is not copied into the last job that wants it, but given: renamed into its directory, which
+ * takes no time.  Behind the job's back the keep gets a copy, NAME.back, which counts if the job's file was
+ * not touched meanwhile.
  */
 #ifndef SLURMOUNT_STAGE_SCRIPT_H
 #define SLURMOUNT_STAGE_SCRIPT_H
@@ -38,6 +42,15 @@
 	"    [ -z \"${now[$name]-}\" ] || echo \"${now[$name]} $word\" > \"$keep/$name.ok\"\n" \
 	"  done\n" \
 	"}\n" \
+	/* bring_back NAME FILE LINE...: a copy of what was given, where that still fits its line. */ \
+	"bring_back() {\n" \
+	"  while [ $# -ge 3 ]; do\n" \
+	"    cp --reflink=auto -T -- \"$2\" \"$keep/$1.back\" &&\n" \
+	"      [ \"$(stat --printf '%s %.9Y %.9Z %i' -- \"$2\")\" = \"$3\" ] &&\n" \
+	"      mv -T -- \"$keep/$1.back\" \"$keep/$1\" && record \"$boot\" \"$1\" || rm -f -- \"$keep/$1.back\"\n" \
+	"    shift 3\n" \
+	"  done\n" \
+	"}\n" \
 	/* Behind a batch, detached: brings to the disk what is new (NAME...), keeps to the limit, and
 	 * clears away what broken batches left. */ \
 	"tidy() {\n" \
@@ -52,7 +65,7 @@
 	"  while read -r name bytes; do used[$name]=yes; done < <(cat -- \"$root\"/staging/*/wanted)\n" \
 	"  while read -r bytes name; do\n" \
 	"    size[$name]=$bytes total=$((total + bytes))\n" \
-	"  done < <(find . -maxdepth 1 -type f ! -name '*.ok' ! -name '*.part' -printf '%s %f\\n')\n" \
+	"  done < <(find . -maxdepth 1 -type f ! -name '*.ok' ! -name '*.part' ! -name '*.back' -printf '%s %f\\n')\n" \
 	"  while [ \"$total\" -gt \"$limit\" ] && read -r line name; do\n" \
 	"    name=${name%.ok}\n" \
 	"    [ -n \"${size[$name]-}\" ] && [ -z \"${used[$name]-}\" ] || continue\n" \
@@ -60,6 +73,7 @@
 	"    total=$((total - size[$name]))\n" \
 	"  done < <(find . -maxdepth 1 -name '*.ok' -printf '%T@ %f\\n' | sort -n)\n" \
 	"  find . -maxdepth 1 -name '*.part' -mtime +7 -delete\n" \
+	"  find . -maxdepth 1 -name '*.back' -mmin +60 -delete\n" \
 	"  find \"$root/staging\" -mindepth 1 -maxdepth 1 -mtime +3 ! -name '*.gone' \\\n" \
 	"    -exec mv -T -- {} {}.gone \\;\n" \
 	"  rm -rf -- \"$root\"/staging/*.gone\n" \
@@ -84,14 +98,39 @@
 	"mkdir -p -- \"$part/jobs\" \"$part/new\" && { [ -d \"$records\" ] || mkdir -p -- \"$records\"; } &&\n" \
 	"  { [ -d \"$keep\" ] || mkdir -m 700 -- \"$keep\"; } || exit 73\n" \
 	"fresh=()\n" \
-	/* Nobody waits for it. */ \
+	"declare -A given=() line_of=()\n" \
+	/* Nobody waits for it.  What the jobs have by now is brought back, what no job got is taken back. */ \
+	"behind() {\n" \
+	"  local name back=()\n" \
+	"  for name in \"${!given[@]}\"; do\n" \
+	"    if [ -e \"$part/jobs/${given[$name]}\" ]; then\n" \
+	"      mv -T -- \"$part/jobs/${given[$name]}\" \"$keep/$name\" && record \"$boot\" \"$name\"\n" \
+	"    elif [ \"${size[$name]}\" -le \"$limit\" ]; then\n" \
+	"      back+=(\"$name\" \"$scratch/${given[$name]}\" \"${line_of[$name]}\") && continue\n" \
+	"    fi\n" \
+	"    rm -f -- \"$keep/$name.back\"\n" \
+	"  done\n" \
+	"  [ ${#fresh[@]} -gt 0 ] || [ ${#back[@]} -gt 0 ] || return 0\n" \
+	"  rm -f -- \"$part/wanted\"\n" \
+	"  export root keep boot limit\n" \
+	"  setsid nice bash -c \"declare -A now=(); $(declare -f look is_trusted record bring_back tidy)\"'\n" \
+	"    bring_back \"${@:2:$1}\"; tidy \"${@:$1 + 2}\"' - ${#back[@]} \"${back[@]}\" \"${fresh[@]}\" \"${!given[@]}\"" \
+	" > /dev/null 2>&1 < /dev/null &\n" \
+	"  fresh=() given=()\n" \
+	"}\n" \
 	"leave() {\n" \
 	"  cd / || return\n" \
-	"  if [ ${#fresh[@]} -eq 0 ]; then rm -rf -- \"$part\" > /dev/null 2>&1 < /dev/null & return; fi\n" \
-	"  rm -rf -- \"$part\"\n" \
-	"  export root keep boot limit\n" \
-	"  setsid nice bash -c \"declare -A now=(); $(declare -f look is_trusted tidy)\"'; tidy \"$@\"' - \"${fresh[@]}\"" \
-	" > /dev/null 2>&1 < /dev/null &\n" \
+	"  behind\n" \
+	"  rm -rf -- \"$part\" > /dev/null 2>&1 < /dev/null &\n" \
+	"}\n" \
+	/* await NAME: while it is being brought back; 10 s without a byte more are too long. */ \
+	"await() {\n" \
+	"  local size=-1 last tries=0\n" \
+	"  while [ ! -e \"$keep/$1\" ] && [ -e \"$keep/$1.back\" ] && [ $tries -lt 100 ]; do\n" \
+	"    last=$size size=$(stat -c %s -- \"$keep/$1.back\") tries=$((tries + 1))\n" \
+	"    [ \"$size\" = \"$last\" ] || tries=0\n" \
+	"    sleep 0.1\n" \
+	"  done\n" \
 	"}\n" \
 	"trap leave EXIT\n" \
 	"read_input\n" \
@@ -100,6 +139,7 @@
 	"if [ -e \"$part/wanted\" ]; then while read -r name bytes node; do\n" \
 	"  names+=(\"$name\") size[$name]=$bytes inode[$name]=$node\n" \
 	"done < \"$part/wanted\"; fi\n" \
+	"for name in \"${names[@]}\"; do await \"$name\"; done\n" \
 	"look \"${names[@]}\"\n" \
 	"printf -v time '%(%s)T' -1\n" \
 	"for name in \"${names[@]}\"; do\n" \
@@ -136,7 +176,6 @@
 	"judge() {\n" \
 	"  if [ \"$3\" != 0 ] || ! : > \"$part/jobs/$2/.slurmount/staged\"; then\n" \
 	"    answer \"$1\" \"$([ \"$3\" = 0 ] && echo 76 || echo \"$3\")\" \"$part/$1.err\"\n" \
-	"    rm -rf -- \"$part/jobs/$2\"\n" \
 	"  else good+=(\"$1\") folder[$1]=$2; fi\n" \
 	"}\n" \
 	"fills=()\n" \
@@ -151,6 +190,16 @@
 	"  for name in \"${fills[@]}\"; do\n" \
 	"    is_trusted \"$name\" || { echo \"$keep/$name changed while it was copied\" >&2; exit 79; }\n" \
 	"  done\n" \
+	"}\n" \
+	/* give NAME MODE PATH: as fill, and as the last of all. */ \
+	"give() {\n" \
+	"  look \"$1\"\n" \
+	"  is_trusted \"$1\" && : >> \"$keep/$1.back\" && mv -T -- \"$keep/$1\" \"./$3\" && chmod \"$2\" -- \"./$3\" || exit 79\n" \
+	"}\n" \
+	/* gave NAME PATH: what came of it, outside of the subshell that did it. */ \
+	"gave() {\n" \
+	"  if [ ! -e \"$part/jobs/$2\" ]; then rm -f -- \"$keep/$1.back\"; return; fi\n" \
+	"  given[$1]=$2 line_of[$1]=$(stat --printf '%s %.9Y %.9Z %i' -- \"$part/jobs/$2\")\n" \
 	"}\n" \
 	"nice tar -xmpf - --no-same-owner -C \"$part\" || exit 74\n" \
 	"cd -- \"$part\" || exit 74\n" \
@@ -174,7 +223,8 @@
 	"for index in \"${good[@]}\"; do\n" \
 	"  if [ -e \"$scratch/${folder[$index]}/.slurmount/staged\" ]; then answer \"$index\" 0 \"$part/$index.out\"\n" \
 	"  else answer \"$index\" 76 \"$part/err\"; fi\n" \
-	"done\n"
+	"done\n" \
+	"behind\n"
 
 /* With a project folder: names... of the batch stand there first. */
 #define STAGE_SCRIPT_PROJECT \
