@@ -42,6 +42,9 @@ until_true() {
     done
 }
 
+# Not grep -q, which ends before ldd has written all: that would fail, and the pipe with it.
+is_sanitized() { ldd "$SLURMOUNT" 2> /dev/null | grep "libasan\|libtsan" > /dev/null; }
+
 status_is() { [ "$(cat "$MNT/jobs/$1/status")" = "$2" ]; }
 
 # expect_status SECONDS JOB WORD
