@@ -185,9 +185,10 @@ int main(int argc, char **argv)
 	for (int i = slower ? atoi(slower) : 1; i > 0; i--)
 		usleep(3000000);
 	engine_stop(t.engine);
+	/* Before the engine, which its thread tells of the line. */
+	remote_destroy(t.remote);
 	engine_free(t.engine);
 	drafts_close(t.drafts);
-	remote_destroy(t.remote);
 	store_close(t.store);
 	model_free(t.model);
 	profile_free(t.profile);
