@@ -1,6 +1,7 @@
 # Many ended jobs, against the same tree of plain files in memory behind libfuse's own example, which
 # keeps all it can in the kernel.  For ls_jobs, find_jobs and cat_status.
 MOUNT=none PEER_NAME=passthrough_ll
+ulimit -Hn 1048576 2> /dev/null || true # root may
 # The peer has a descriptor for every inode that the kernel knows; NODES says how many of a job these are.
 most=$((($(ulimit -Hn) - 200) / NODES))
 [ "$JOBS" -le $most ] || JOBS=$most

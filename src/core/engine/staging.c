@@ -192,6 +192,8 @@ static void all_staged(struct engine *e, void *arg)
 	for (size_t i = 0; i < s->count; i++)
 		staged(e, s->items[i]);
 	engine_group_end(e);
+	/* Asked for again: while one was being started, that request came to nothing. */
+	e->shell_waits = false;
 	command_free(s);
 }
 
