@@ -113,6 +113,13 @@ random_file() {
     [ "$(stat -c %s "$1")" -eq $(($2 << 20)) ] || fail "$1 was not made"
 }
 
+# warm_memory MIB: has that much be free to be used at once.  A virtual machine may have given its freed memory
+# back to its host, and to get it again takes longer than a copy: who comes first would pay for all.
+warm_memory() {
+    head -c "$1M" /dev/zero > "$DIR/warm"
+    rm "$DIR/warm"
+}
+
 # small_files FOLDER COUNT BYTES: files with random content.
 small_files() {
     local i

@@ -15,6 +15,7 @@ drop_draft() {
     cp -r "$DIR/drop" "$MNT/jobs/new/job$ROUND"
     rm -rf "$DIR/drop"
     sync
+    warm_memory "${SIZE:-16}"
 }
 
 # staged_right FOLDER: all of it came, byte for byte.
@@ -25,7 +26,10 @@ staged_right() {
     remove_job "job$ROUND"
 }
 
-before_peer() { rm -rf "$BENCH_SCRATCH/$1" && mkdir -p "$BENCH_SCRATCH/$1" && sync; }
+before_peer() {
+    rm -rf "$BENCH_SCRATCH/$1" && mkdir -p "$BENCH_SCRATCH/$1" && sync
+    warm_memory "${SIZE:-16}"
+}
 after_peer() {
     diff -r "$DIR/in" "$BENCH_SCRATCH/$1" || fail "what $1 brought differs"
     rm -rf "$BENCH_SCRATCH/$1"
