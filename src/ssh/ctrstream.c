@@ -89,8 +89,11 @@ static bool make_ahead(EVP_CIPHER_CTX *context, struct ctrstream *stream)
 {
 	int made = 0;
 
+	/* Where it fails nothing of what is used up may be used again. */
+	if (!EVP_CipherUpdate(context, stream->key, &made, zeros, AHEAD) || made != AHEAD)
+		return false;
 	stream->at = 0;
-	return EVP_CipherUpdate(context, stream->key, &made, zeros, AHEAD) && made == AHEAD;
+	return true;
 }
 
 /* As libssh2 asks: `out` and `in` are apart or the same. */

@@ -192,32 +192,6 @@ static void settle_moves(struct engine *e, struct job *now)
 	now->moved = false;
 }
 
-int engine_commit_new(struct engine *e, struct job *job, const struct sealed_draft *sealed, const char *log)
-{
-	int64_t real_ns = clock_real_ns(e->clock);
-
-	jobfile_touch(NULL, job, real_ns);
-	job->file_ns[JOB_FILE_LOG] = real_ns;
-	/* Where it cannot begin, each of the two stands for itself. */
-	bool together = store_begin(e->store) == 0;
-	int r = store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft, sealed->loose,
-		sealed->loose_len);
-	/* Without its first line in the log it is a job, too. */
-	if (r == 0 && store_update(e->store, job, log, real_ns) < 0)
-		log_warning("%s: its log lacks that it was accepted", job->name);
-	int end = together ? store_commit(e->store) : 0;
-	r = engine_wrote(e, r < 0 ? r : end);
-	if (r < 0) {
-		job_unref(job);
-		return r;
-	}
-	FAULT_POINT("intent");
-	chain_changed(e, job, true);
-	model_publish(e->model, job);
-	FAULT_POINT("published");
-	return 0;
-}
-
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 {
 	AUTO_JOB struct job *before = model_latest(e->model, now->serial);

@@ -157,10 +157,6 @@ struct job *engine_edit(struct engine *e, uint64_t serial);
 int engine_commit(struct engine *e, struct job *now, const char *log, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same for a new job, as one transaction with its request and its origin: the intent.  Takes it over.  0: it is
- * durable; on failure there is nothing of it. */
-int engine_commit_new(struct engine *e, struct job *job, const struct sealed_draft *sealed, const char *log);
-
 /* Many commits in one transaction: what is committed between the two is this thread's alone (as
  * model_latest()) until the end has written it, and is shown then.  New jobs, and such as get another
  * name, are committed outside of it.  Where the end fails, its error is returned, each of the jobs is

@@ -8,6 +8,7 @@
 #include "engine_internal.h"
 #include "err.h"
 #include "fault.h"
+#include "jobfile.h"
 #include "jobspec.h"
 #include "log.h"
 
@@ -62,6 +63,34 @@ static char *say_left_out(const struct strbuf *lines)
 	return strbuf_steal(&text);
 }
 
+/* The job with its request, its origin and the first line of its log, as one transaction.  Takes `job` over; on
+ * failure there is nothing of it. */
+static int add_job(struct engine *e, struct job *job, const struct sealed_draft *sealed, const char *log)
+{
+	int64_t real_ns = clock_real_ns(e->clock);
+
+	jobfile_touch(NULL, job, real_ns);
+	job->file_ns[JOB_FILE_LOG] = real_ns;
+	/* Where it cannot begin, each of the two stands for itself. */
+	bool together = store_begin(e->store) == 0;
+	int r = store_add(e->store, job, sealed->config, sealed->config_len, sealed->draft, sealed->loose,
+		sealed->loose_len);
+	/* Without its first line in the log it is a job, too. */
+	if (r == 0 && store_update(e->store, job, log, real_ns) < 0)
+		log_warning("%s: its log lacks that it was accepted", job->name);
+	int end = together ? store_commit(e->store) : 0;
+	r = engine_wrote(e, r < 0 ? r : end);
+	if (r < 0) {
+		job_unref(job);
+		return r;
+	}
+	FAULT_POINT("intent");
+	chain_changed(e, job, true);
+	model_publish(e->model, job);
+	FAULT_POINT("published");
+	return 0;
+}
+
 static int commit_intent(struct engine *e, const struct sealed_draft *sealed, const char *name,
 	char uuid[JOB_UUID_SIZE])
 {
@@ -83,7 +112,7 @@ static int commit_intent(struct engine *e, const struct sealed_draft *sealed, co
 	AUTO_FREE char *left_out = say_left_out(&sealed->left_out);
 	AUTO_FREE char *log = xasprintf("accepted as %s%s", name, left_out);
 	/* Once that is durable, whatever fails then, this draft is this job and no other. */
-	return engine_commit_new(e, job, sealed, log);
+	return add_job(e, job, sealed, log);
 }
 
 /* A draft of the same name is another one from now on.  What persists it, and has the disk take it, is
