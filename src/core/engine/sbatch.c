@@ -24,8 +24,10 @@
 #define AT_ONCE 2
 /* sbatch itself is ended after 600 s; its outcome is written well within this. */
 #define OUTCOME_MS 660000
-/* Between two questions for an outcome that is not there yet. */
+/* Between two questions for an outcome that is not there yet, and for one that does not tell: it stays as it
+ * is, and only the queue can show more until all is looked through. */
 #define PENDING_MS 5000
+#define DOUBTFUL_MS 60000
 
 struct sbatch {
 	unsigned running;        /* commands */
@@ -93,13 +95,20 @@ static void refused_for_now(struct engine *e, const struct job *job,
 			pipeline_seconds_until(e, track));
 }
 
+static int64_t until_looked_for_ms(struct engine *e, const struct job *job)
+{
+	return OUTCOME_MS + 1 - (clock_real_ns(e->clock) - job->taken_ns) / 1000000;
+}
+
 /* It may be queued all the same: only the absence of every trace says no. */
 static void answer_lost(struct engine *e, const struct job *job, const char *error)
 {
 	struct track *track = engine_track(e, job->serial);
+	int64_t left_ms = until_looked_for_ms(e, job);
 
 	track->doubtful_of = job->attempt;
-	track->due_ms = clock_in(e->clock, PENDING_MS);
+	track->due_ms = clock_in(e->clock, left_ms < PENDING_MS ? PENDING_MS :
+		left_ms < DOUBTFUL_MS ? left_ms : DOUBTFUL_MS);
 	if (!strcmp(job->error, error))
 		return;
 	struct job *now = job_copy(job);
@@ -362,7 +371,7 @@ static bool needs_look(struct engine *e, const struct track *track)
 
 	return job && job->taken &&
 		(track->outcome_of != job->attempt || track->doubtful_of == job->attempt) &&
-		(clock_real_ns(e->clock) - job->taken_ns) / 1000000 > OUTCOME_MS;
+		until_looked_for_ms(e, job) <= 0;
 }
 
 bool sbatch_take(struct engine *e, struct track *track)
