@@ -199,11 +199,17 @@ static struct look look_at_all(void)
 	return look;
 }
 
+static void wake_futex(_Atomic uint32_t *word)
+{
+	atomic_fetch_add(word, 1);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* Wakes whose time has come; again and again, since one may just be about to wait. */
 static bool wake_due(void)
 {
 	int64_t now = now_ns();
-	bool any = false;
+	bool any = false, conditions = false;
 
 	for (size_t i = 0; i < VCLOCK_WAITS; i++) {
 		struct vclock_wait *w = &page->waits[i];
@@ -214,13 +220,20 @@ static bool wake_due(void)
 			continue;
 		any = true;
 		if (w->kind == VCLOCK_POLL) {
+			atomic_fetch_add(&w->woken, 1);
 			syscall(SYS_tgkill, w->pid, tid, SIGURG);
+		} else if (w->kind == VCLOCK_SLEEP) {
+			wake_futex(&w->woken);
+		} else if (w->kind == VCLOCK_COND) {
+			conditions = true;
 		} else if (w->kind == VCLOCK_ALARM) {
 			kill(w->pid, SIGALRM);
 			atomic_store(&w->until_ns, 0);
 			atomic_store(&w->tid, 0);
 		}
 	}
+	if (conditions)
+		wake_futex(&page->conditions);
 	return any;
 }
 
@@ -265,8 +278,6 @@ static void run(int64_t end_ns)
 			next = end_ns;
 		if (next > now)
 			atomic_fetch_add(&page->jumped_ns, next - now);
-		atomic_fetch_add(&page->jumps, 1);
-		syscall(SYS_futex, &page->jumps, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	}
 }
 

@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 #define NS INT64_C(1000000000)
-/* A condition cannot be woken from outside: how often it looks at the clock. */
-#define LOOK_NS 4000000
 
 static struct vclock_page *page;
 static int64_t shift_ns; /* $VCLOCK_SHIFT, in seconds: of the wall clock alone */
@@ -188,13 +186,13 @@ static void sleep_until(int64_t until_ns)
 	struct vclock_wait *w = begin_wait(VCLOCK_SLEEP, until_ns);
 
 	for (;;) {
-		uint32_t jumps = atomic_load(&page->jumps);
+		uint32_t woken = atomic_load(&w->woken);
 		int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
 		struct timespec t = to_timespec(left);
 
 		if (left <= 0)
 			break;
-		syscall(SYS_futex, &page->jumps, FUTEX_WAIT, jumps, &t, NULL, 0);
+		syscall(SYS_futex, &w->woken, FUTEX_WAIT, woken, &t, NULL, 0);
 	}
 	end_wait(w);
 }
@@ -245,14 +243,14 @@ static int wait_poll(struct pollfd *fds, nfds_t count, int64_t timeout_ns)
 	struct vclock_wait *w = begin_wait(VCLOCK_POLL, until_ns);
 	for (;;) {
 		int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
-		uint32_t jumps = atomic_load(&page->jumps);
+		uint32_t woken = atomic_load(&w->woken);
 		struct timespec t = to_timespec(left > 0 ? left : 0);
 
 		r = (int)syscall(SYS_ppoll, fds, count, &t, &during, sizeof(uint64_t));
 		if (left <= 0 || r > 0 ||
-			(r < 0 && (errno != EINTR || jumps == atomic_load(&page->jumps))))
+			(r < 0 && (errno != EINTR || woken == atomic_load(&w->woken))))
 			break;
-		/* Woken by a jump, or the time is over. */
+		/* Woken by the clock, or the time is over. */
 	}
 	int error = errno;
 	end_wait(w);
@@ -268,6 +266,14 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	return wait_poll(fds, count, timeout_ms * INT64_C(1000000));
 }
 
+/* bash's `read -t` takes off what has passed since it was called. */
+static bool is_alike(int64_t one_ns, int64_t other_ns)
+{
+	int64_t off_ns = one_ns - other_ns;
+
+	return off_ns < NS / 20 && off_ns > -NS / 20;
+}
+
 /* A loop that only looks again and again would make hours long: what times out many times in a row,
  * always after the same short time, is looked after less and less often, up to every 15 s. */
 static int64_t stretched(int64_t timeout_ns, bool timed_out)
@@ -276,8 +282,8 @@ static int64_t stretched(int64_t timeout_ns, bool timed_out)
 	static _Thread_local int times;
 
 	if (timed_out)
-		times += timeout_ns == last_ns ? 1 : -times;
-	else if (timeout_ns != last_ns)
+		times += is_alike(timeout_ns, last_ns) ? 1 : -times;
+	else if (!is_alike(timeout_ns, last_ns))
 		times = 0;
 	last_ns = timeout_ns;
 	if (times < 5 || timeout_ns > 2 * NS)
@@ -302,7 +308,7 @@ static int wait_select(int count, fd_set *in, fd_set *out, fd_set *bad, int64_t 
 	struct vclock_wait *w = begin_wait(VCLOCK_POLL, until_ns);
 	for (;;) {
 		int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
-		uint32_t jumps = atomic_load(&page->jumps);
+		uint32_t woken = atomic_load(&w->woken);
 		struct timespec t = to_timespec(left > 0 ? left : 0);
 		struct {
 			const sigset_t *set;
@@ -318,7 +324,7 @@ static int wait_select(int count, fd_set *in, fd_set *out, fd_set *bad, int64_t 
 		r = (int)syscall(SYS_pselect6, count, in ? &sets[0] : NULL, out ? &sets[1] : NULL,
 			bad ? &sets[2] : NULL, &t, &signals);
 		if (left <= 0 || r > 0 ||
-			(r < 0 && (errno != EINTR || jumps == atomic_load(&page->jumps))))
+			(r < 0 && (errno != EINTR || woken == atomic_load(&w->woken))))
 			break;
 	}
 	int error = errno;
@@ -366,6 +372,46 @@ static int64_t deadline_of(const struct timespec *t)
 		now_ns(CLOCK_MONOTONIC) + ns - now_ns(CLOCK_REALTIME);
 }
 
+/* Nobody else can wake a condition than a thread of its process; it waits itself on a futex that all share. */
+static pthread_mutex_t conditions_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *wake_conditions(void *nothing)
+{
+	for (;;) {
+		uint32_t seen = atomic_load(&page->conditions);
+		int64_t now = now_ns(CLOCK_MONOTONIC);
+
+		pthread_mutex_lock(&conditions_lock);
+		for (size_t i = 0; i < VCLOCK_WAITS; i++) {
+			struct vclock_wait *w = &page->waits[i];
+			int64_t until = atomic_load(&w->until_ns);
+
+			if (atomic_load(&w->tid) && w->pid == getpid() && w->kind == VCLOCK_COND &&
+				until && until <= now)
+				pthread_cond_broadcast(atomic_load(&w->condition));
+		}
+		pthread_mutex_unlock(&conditions_lock);
+		syscall(SYS_futex, &page->conditions, FUTEX_WAIT, seen, NULL, NULL, 0);
+	}
+	return nothing;
+}
+
+static void start_waker(void)
+{
+	static _Atomic pid_t started_in;
+	sigset_t all, before;
+	pthread_t thread;
+
+	if (atomic_exchange(&started_in, getpid()) == getpid())
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	if (pthread_create(&thread, NULL, wake_conditions, NULL) != 0)
+		abort();
+	pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
 	const struct timespec *restrict t)
 {
@@ -378,17 +424,16 @@ int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restr
 		return real(cond, mutex, deadline_of(t) == t->tv_sec * NS + t->tv_nsec ?
 			CLOCK_MONOTONIC : CLOCK_REALTIME, t);
 	int64_t until_ns = deadline_of(t);
-	struct vclock_wait *w = begin_wait(VCLOCK_COND, until_ns);
-	do {
-		int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
-		struct timespec look = to_timespec(real_ns(CLOCK_MONOTONIC) +
-			(left <= 0 ? 0 : left < LOOK_NS ? left : LOOK_NS));
-
-		r = real(cond, mutex, CLOCK_MONOTONIC, &look);
-		if (left <= 0)
-			break;
-	} while (r == ETIMEDOUT);
+	start_waker();
+	struct vclock_wait *w = begin_wait(VCLOCK_COND, 0);
+	atomic_store(&w->condition, cond);
+	atomic_store(&w->until_ns, until_ns);
+	int64_t left = until_ns - now_ns(CLOCK_MONOTONIC);
+	struct timespec end = to_timespec(real_ns(CLOCK_MONOTONIC) + (left > 0 ? left : 0));
+	r = real(cond, mutex, CLOCK_MONOTONIC, &end);
+	pthread_mutex_lock(&conditions_lock);
 	end_wait(w);
+	pthread_mutex_unlock(&conditions_lock);
 	return r;
 }
 
