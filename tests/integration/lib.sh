@@ -95,6 +95,9 @@ slurm_count() {
     squeue -h -a -t all -o "%i %Z" | awk -v folder="$folder" '$2 == folder' | wc -l
 }
 
+# Debian's GROMACS wants an instruction that not every (virtual) processor has.
+gromacs_runs() { command -v gmx > /dev/null && grep -qw rdtscp /proc/cpuinfo; }
+
 end_test() {
     local status=$?
     mount_down || status=1

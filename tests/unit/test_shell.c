@@ -108,6 +108,23 @@ static void a_broken_setup_does_not_swallow_the_script(void **state)
 	assert_string_equal(out.data, "ran\n");
 }
 
+static void a_bare_command_reads_no_profile(void **state)
+{
+	struct strbuf command AUTO_STRBUF = STRBUF_INIT;
+
+	(void)state;
+	shell_bare_command(&command, "read line\necho \"$line|$PROFILE|it's\"\nexit 7\n");
+	assert_null(strchr(command.data, '\n'));
+	for (size_t i = 0; i < sizeof(shells) / sizeof(*shells); i++) {
+		struct strbuf out AUTO_STRBUF = STRBUF_INIT;
+
+		if (access(shells[i], X_OK) < 0)
+			continue;
+		assert_int_equal(run(shells[i], command.data, "first\nsecond\n", &out), 7);
+		assert_string_equal(out.data, "first||it's\n");
+	}
+}
+
 /* A home whose profile prints, and reads what is not its own. */
 static int make_home(void **state)
 {
@@ -146,6 +163,7 @@ int main(void)
 		cmocka_unit_test(quotes_only_what_needs_it),
 		cmocka_unit_test(any_login_shell_takes_it),
 		cmocka_unit_test(a_broken_setup_does_not_swallow_the_script),
+		cmocka_unit_test(a_bare_command_reads_no_profile),
 	};
 
 	return cmocka_run_group_tests(tests, make_home, remove_home);
