@@ -47,6 +47,18 @@ static void add_base64(struct strbuf *b, const struct strbuf *bytes)
 	strbuf_add(b, letters, (size_t)len);
 }
 
+static const char take_streams[] = "exec <&8 >&9 8<&- 9>&-\n";
+
+/* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin.  Should base64 be missing, an empty
+ * script must not look like a success. */
+static void add_command(struct strbuf *b, const char *bash, const struct strbuf *text)
+{
+	strbuf_adds(b, "exec /bin/bash --norc -c 's=$(echo ");
+	add_base64(b, text);
+	strbuf_addf(b, " | base64 -d) && [ -n \"$s\" ] || exit 127; "
+		"exec 8<&0 9>&1 </dev/null >/dev/null; exec /bin/bash %s \"$s\"'", bash);
+}
+
 void shell_login_command(struct strbuf *b, const char *setup, const char *script)
 {
 	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
@@ -58,13 +70,16 @@ void shell_login_command(struct strbuf *b, const char *setup, const char *script
 		shell_quote(&text, setup);
 		strbuf_addc(&text, '\n');
 	}
-	strbuf_adds(&text, "exec <&8 >&9 8<&- 9>&-\n");
+	strbuf_adds(&text, take_streams);
 	strbuf_adds(&text, script);
+	add_command(b, "-lc", &text);
+}
 
-	/* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin.  Should base64
-	 * be missing, an empty script must not look like a success. */
-	strbuf_adds(b, "exec /bin/bash --norc -c 's=$(echo ");
-	add_base64(b, &text);
-	strbuf_adds(b, " | base64 -d) && [ -n \"$s\" ] || exit 127; "
-		"exec 8<&0 9>&1 </dev/null >/dev/null; exec /bin/bash -lc \"$s\"'");
+void shell_bare_command(struct strbuf *b, const char *script)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	strbuf_adds(&text, take_streams);
+	strbuf_adds(&text, script);
+	add_command(b, "--norc -c", &text);
 }

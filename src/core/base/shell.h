@@ -13,4 +13,8 @@ void shell_quote(struct strbuf *b, const char *word);
  * are the command's.  Slurm's variables but SLURM_CONF are unset, then `setup` (NULL: none) runs. */
 void shell_login_command(struct strbuf *b, const char *setup, const char *script);
 
+/* The same without the login's profile, which may take seconds, and without `setup`: for a script that needs
+ * no other programs than every system has at hand. */
+void shell_bare_command(struct strbuf *b, const char *script);
+
 #endif

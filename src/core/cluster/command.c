@@ -41,7 +41,7 @@ static int frame(struct command *command, const char *script, struct strbuf *ret
 	return r;
 }
 
-int command_start(struct command *command, const struct cluster *cluster, const char *script,
+static int spawn(struct command *command, const struct cluster *cluster, const char *script, bool bare,
 	int64_t deadline)
 {
 	struct strbuf framed AUTO_STRBUF = STRBUF_INIT;
@@ -51,13 +51,28 @@ int command_start(struct command *command, const struct cluster *cluster, const 
 	int r = frame(command, script, &framed);
 	if (r < 0)
 		return r;
-	shell_login_command(&line, cluster->setup, framed.data);
+	if (bare)
+		shell_bare_command(&line, framed.data);
+	else
+		shell_login_command(&line, cluster->setup, framed.data);
 	FAULT_POINT("command");
 	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
 	FAULT_POINT("command sent");
 	if (r == -EBUSY && cluster->crowded)
 		atomic_store(cluster->crowded, true);
 	return r;
+}
+
+int command_start(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline)
+{
+	return spawn(command, cluster, script, false, deadline);
+}
+
+int command_start_bare(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline)
+{
+	return spawn(command, cluster, script, true, deadline);
 }
 
 /* ---- a shell that was started ahead ---- */

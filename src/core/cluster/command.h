@@ -43,7 +43,10 @@ struct command_result {
 /* Starts `script`; feed it with remote_write(command->proc, ...).  Blocks up to the deadline. */
 int command_start(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline);
-/* The same with the shell that command_prepare() started, where there is one: so neither the channel nor
+/* The same without the login's profile and `setup` (shell_bare_command). */
+int command_start_bare(struct command *command, const struct cluster *cluster, const char *script,
+	int64_t deadline);
+/* As command_start(), with the shell that command_prepare() started, where there is one: so neither the channel nor
  * the login's profile costs time, only the way there.  Waits for one that is being started. */
 int command_start_prepared(struct command *command, const struct cluster *cluster, const char *script,
 	int64_t deadline);

@@ -177,7 +177,7 @@ static int start(const struct upload *u, struct command *command, const char *wh
 	strbuf_adds(&script, begin);
 	strbuf_adds(&script, check);
 	strbuf_adds(&script, what);
-	return command_start(command, u->cluster, script.data,
+	return command_start_bare(command, u->cluster, script.data,
 		clock_in(u->cluster->clock, STAGE_SILENCE_MS));
 }
 
