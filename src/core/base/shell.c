@@ -51,12 +51,12 @@ static const char take_streams[] = "exec <&8 >&9 8<&- 9>&-\n";
 
 /* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin.  Should base64 be missing, an empty
  * script must not look like a success. */
-static void add_command(struct strbuf *b, const char *bash, const struct strbuf *text)
+static void add_command(struct strbuf *b, const struct strbuf *text, const char *run)
 {
 	strbuf_adds(b, "exec /bin/bash --norc -c 's=$(echo ");
 	add_base64(b, text);
 	strbuf_addf(b, " | base64 -d) && [ -n \"$s\" ] || exit 127; "
-		"exec 8<&0 9>&1 </dev/null >/dev/null; exec /bin/bash %s \"$s\"'", bash);
+		"exec 8<&0 9>&1 </dev/null >/dev/null; %s \"$s\"'", run);
 }
 
 void shell_login_command(struct strbuf *b, const char *setup, const char *script)
@@ -72,7 +72,7 @@ void shell_login_command(struct strbuf *b, const char *setup, const char *script
 	}
 	strbuf_adds(&text, take_streams);
 	strbuf_adds(&text, script);
-	add_command(b, "-lc", &text);
+	add_command(b, &text, "exec /bin/bash -lc");
 }
 
 void shell_bare_command(struct strbuf *b, const char *script)
@@ -81,5 +81,5 @@ void shell_bare_command(struct strbuf *b, const char *script)
 
 	strbuf_adds(&text, take_streams);
 	strbuf_adds(&text, script);
-	add_command(b, "--norc -c", &text);
+	add_command(b, &text, "eval");
 }

@@ -44,6 +44,7 @@ struct batch {
 	bool alone;
 	struct want *wants;       /* by name */
 	size_t want_count;
+	struct strbuf lacks;      /* what the far side said of them */
 	struct command command;
 	struct submit_item *items; /* of the jobs that are to be submitted, while a command runs */
 	size_t item_count;
@@ -266,6 +267,8 @@ static int start(struct batch *b)
 
 static void note_missing(struct batch *b, char *text)
 {
+	for (size_t i = 0; i < b->want_count; i++)
+		b->wants[i].missing = b->wants[i].begun = false;
 	for (char *line; (line = strsep(&text, "\n"));) {
 		bool begun = !strncmp(line, "part ", 5);
 		struct want *want = begun || !strncmp(line, "need ", 5) ?
@@ -281,16 +284,13 @@ static void note_missing(struct batch *b, char *text)
 /* Asks which of the wanted files are to be sent. */
 static int ask_missing(struct batch *b)
 {
-	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
-
-	for (size_t i = 0; i < b->want_count; i++)
-		b->wants[i].missing = b->wants[i].begun = false;
+	strbuf_reset(&b->lacks);
 	if (!b->want_count)
 		return 0;
 	/* Files whose trust is lost are not hashed there: they are compared by the upload. */
-	int r = command_expect(&b->command, "ready", CHECK_MS, &text);
-	if (r == 0)
-		note_missing(b, text.data);
+	int r = command_expect(&b->command, "ready", CHECK_MS, &b->lacks);
+	AUTO_FREE char *text = xstrdup(b->lacks.data);
+	note_missing(b, text);
 	/* With -EPROTO it ended early, and has something to say. */
 	return r == -EPROTO ? 0 : r;
 }
@@ -476,14 +476,30 @@ static void set_results(struct batch *b, int result)
 /* Takes the jobs that lack much out, for a command of their own. */
 static void leave_out(struct batch *b)
 {
-	for (size_t i = 0; i < b->count; i++)
-		if (lacks(b, i))
-			b->jobs[i]->result = -EINPROGRESS;
+	for (size_t i = 0; i < b->count; i++) {
+		if (!lacks(b, i))
+			continue;
+		b->jobs[i]->result = -EINPROGRESS;
+		free(b->jobs[i]->lacks);
+		b->jobs[i]->lacks = xstrdup(b->lacks.data);
+	}
+}
+
+/* What was asked a moment ago need not be asked again.  (What was brought meanwhile is sent once more.) */
+static int upload_at_once(struct batch *b)
+{
+	AUTO_FREE char *text = STEAL(b->jobs[0]->lacks);
+
+	note_missing(b, text);
+	int r = upload(b);
+	return r < 0 ? r : 1;
 }
 
 /* One command: 0: all that could be done is; 1: another round. */
 static int go_round(struct batch *b)
 {
+	if (b->alone && b->jobs[0]->lacks)
+		return upload_at_once(b);
 	int r = start(b);
 
 	if (r < 0)
@@ -546,7 +562,8 @@ static void read_trees(struct batch *b)
 void stage_run(const struct cluster *cluster, const struct stage_place *place,
 	struct stage_job *const *jobs, size_t count, bool alone)
 {
-	struct batch b = {.cluster = cluster, .place = place, .count = count, .alone = alone};
+	struct batch b = {.cluster = cluster, .place = place, .count = count, .alone = alone,
+		.lacks = STRBUF_INIT};
 	int r = 1;
 
 	b.jobs = xcalloc(count, sizeof(struct stage_job *));
@@ -575,4 +592,5 @@ void stage_run(const struct cluster *cluster, const struct stage_place *place,
 	free(b.jobs);
 	free(b.trees);
 	free(b.items);
+	strbuf_release(&b.lacks);
 }

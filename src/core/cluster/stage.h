@@ -51,6 +51,7 @@ struct stage_job {
 	int result;         /* see stage_run() */
 	bool answered;      /* the cluster itself said so: the command did nothing more with it */
 	struct strbuf *why; /* the caller's, to be added to */
+	char *lacks;        /* with -EINPROGRESS what the keep there lacks, for the run alone; the caller frees it */
 };
 
 struct filesums;

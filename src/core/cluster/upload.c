@@ -29,9 +29,11 @@ static const char begin[] =
 	"cd -- \"$keep\" || exit 73\n"
 	/* libcrypto is four times as fast as coreutils alone, but may be another program altogether. */
 	"sum() { sha256sum; }\n"
-	"[ \"$(printf abc | openssl dgst -sha256 -r 2> /dev/null)\" !=\\\n"
-	"  'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad *stdin' ] ||\n"
-	"  sum() { openssl dgst -sha256 -r; }\n"
+	"choose_sum() {\n"
+	"  [ \"$(printf abc | openssl dgst -sha256 -r 2> /dev/null)\" !=\\\n"
+	"    'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad *stdin' ] ||\n"
+	"    sum() { openssl dgst -sha256 -r; }\n"
+	"}\n"
 	/* sum_of FILE OFFSET LENGTH */
 	"sum_of() {\n"
 	"  local text\n"
@@ -56,6 +58,7 @@ static const char compare[] =
 	/* A hole is what nothing was written to. */
 	"  elif ! cmp -s -n \"$4\" -i \"$3:0\" -- \"$1.part\" /dev/zero; then blocks \"$@\"; fi\n"
 	"}\n"
+	"choose_sum\n"
 	"while read -r name size count; do\n"
 	"  [ -f \"$name.part\" ] || : > \"$name.part\" || exit 74\n"
 	"  have=$(stat -c %s -- \"$name.part\") inode=$(stat -c %i -- \"$name.part\")\n"
@@ -93,11 +96,12 @@ static const char check[] =
 	/* NAME INDEX OFFSET LENGTH SUM, a line for each piece */
 	"check() {\n"
 	"  local name index offset length sum\n"
-	"  python3 -I -S -c \"$checker\" 2> /dev/null ||\n"
-	"    while read -r name index offset length sum; do\n"
-	"      [ \"$(sum_of \"$name.part\" \"$offset\" \"$length\")\" != \"$sum\" ] ||\n"
-	"        printf 'piece %s %d %d %s\\n' \"$name\" \"$index\" \"$(stat -c %i -- \"$name.part\")\" \"$sum\"\n"
-	"    done\n"
+	"  python3 -I -S -c \"$checker\" 2> /dev/null && return\n"
+	"  choose_sum\n"
+	"  while read -r name index offset length sum; do\n"
+	"    [ \"$(sum_of \"$name.part\" \"$offset\" \"$length\")\" != \"$sum\" ] ||\n"
+	"      printf 'piece %s %d %d %s\\n' \"$name\" \"$index\" \"$(stat -c %i -- \"$name.part\")\" \"$sum\"\n"
+	"  done\n"
 	"}\n";
 
 /* Pieces and groups, each a line and its bytes.  The one before is checked while the next arrives. */

@@ -68,6 +68,7 @@ static void item_free(struct item *item)
 	free(item->script);
 	free(item->record);
 	free(item->config);
+	free(item->job.lacks);
 	strbuf_release(&item->why);
 	strbuf_release(&item->submit.outcome);
 	free(item);
