@@ -58,8 +58,12 @@ static int spawn(struct command *command, const struct cluster *cluster, const c
 	FAULT_POINT("command");
 	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
 	FAULT_POINT("command sent");
-	if (r == -EBUSY && cluster->crowded)
-		atomic_store(cluster->crowded, true);
+	if (r == -EBUSY) {
+		/* The next try finds the room of the shell that only waits. */
+		command_unprepare(cluster);
+		if (cluster->crowded)
+			atomic_store(cluster->crowded, true);
+	}
 	return r;
 }
 

@@ -74,12 +74,14 @@ void ahead_expect(struct engine *e)
 void ahead_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 {
 	int64_t until_ms = e->expected_ms + EXPECTED_MS;
+	/* A server with room for few sessions has none for one that only waits. */
+	bool over = now_ms >= until_ms || atomic_load(&e->crowded);
 
-	if (!e->expected_ms || (now_ms >= until_ms && !e->shell_waits))
+	if (!e->expected_ms || (over && !e->shell_waits))
 		return;
-	if (now_ms >= until_ms || !e->shell_waits)
-		lane_post(e->stage_lane, now_ms >= until_ms ? end_shell : prepare_shell, e);
-	e->shell_waits = now_ms < until_ms;
+	if (over || !e->shell_waits)
+		lane_post(e->stage_lane, over ? end_shell : prepare_shell, e);
+	e->shell_waits = !over;
 	if (e->shell_waits && until_ms < *next_ms)
 		*next_ms = until_ms;
 }
