@@ -107,6 +107,16 @@ end_test() {
     exit $status
 }
 
+# end_test_behind COMMAND...: a trap for EXIT, where something is to be undone first; the test's status stays.
+end_test_behind() {
+    local status=$?
+    trap - ERR
+    set +e
+    "$@" 2> /dev/null
+    (exit $status)
+    end_test
+}
+
 . "$CLUSTER/client.env"
 export SLURM_CONF
 # As the cluster's sshd has it, for the local transport's login shells.
