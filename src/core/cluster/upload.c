@@ -389,7 +389,9 @@ static void *run_stream(void *arg)
 
 	int r = start(u, &command, receive, 1);
 	if (r < 0) {
-		fail(u, r);
+		/* A server with room for few sessions: the other channels take all. */
+		if (r != -EBUSY)
+			fail(u, r);
 		return NULL;
 	}
 	while (r == 0 && (task = next_task(u)))
@@ -417,6 +419,8 @@ static void run_streams(struct upload *u)
 	run_stream(u);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
+	if (u->next < u->task_count)
+		fail(u, -EBUSY);
 }
 
 /* ---- what is to be done ---- */
