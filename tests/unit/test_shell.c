@@ -97,6 +97,30 @@ static void any_login_shell_takes_it(void **state)
 	}
 }
 
+static void every_byte_arrives(void **state)
+{
+	struct strbuf script AUTO_STRBUF = STRBUF_INIT;
+	struct strbuf command AUTO_STRBUF = STRBUF_INIT;
+	char bytes[256];
+
+	(void)state;
+	for (int i = 0; i < 255; i++)
+		bytes[i] = (char)(i + 1);
+	bytes[255] = '\0';
+	strbuf_adds(&script, "printf %s ");
+	shell_quote(&script, bytes);
+	shell_login_command(&command, NULL, script.data);
+	for (size_t i = 0; i < sizeof(shells) / sizeof(*shells); i++) {
+		struct strbuf out AUTO_STRBUF = STRBUF_INIT;
+
+		if (access(shells[i], X_OK) < 0)
+			continue;
+		assert_int_equal(run(shells[i], command.data, "", &out), 0);
+		assert_int_equal(out.len, 255);
+		assert_memory_equal(out.data, bytes, 255);
+	}
+}
+
 static void a_broken_setup_does_not_swallow_the_script(void **state)
 {
 	struct strbuf command AUTO_STRBUF = STRBUF_INIT;
@@ -162,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quotes_only_what_needs_it),
 		cmocka_unit_test(any_login_shell_takes_it),
+		cmocka_unit_test(every_byte_arrives),
 		cmocka_unit_test(a_broken_setup_does_not_swallow_the_script),
 		cmocka_unit_test(a_bare_command_reads_no_profile),
 	};

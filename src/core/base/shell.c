@@ -1,6 +1,5 @@
 #include "shell.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 #include "err.h"
@@ -37,26 +36,27 @@ void shell_quote(struct strbuf *b, const char *word)
 	strbuf_addc(b, '\'');
 }
 
-static void add_base64(struct strbuf *b, const struct strbuf *bytes)
+/* For printf's %b: no newline, and nothing that means something between quotes of either kind in any shell. */
+static void add_encoded(struct strbuf *b, const struct strbuf *bytes)
 {
-	size_t room = (bytes->len + 2) / 3 * 4 + 1;
-	char *letters AUTO_FREE = xmalloc(room);
-	int len = EVP_EncodeBlock((unsigned char *)letters, (const unsigned char *)bytes->data,
-		(int)bytes->len);
+	for (size_t i = 0; i < bytes->len; i++) {
+		unsigned char c = (unsigned char)bytes->data[i];
 
-	strbuf_add(b, letters, (size_t)len);
+		if (c < ' ' || c > '~' || strchr("\"$'\\`!", c))
+			strbuf_addf(b, "\\x%02x", c);
+		else
+			strbuf_addc(b, (char)c);
+	}
 }
 
 static const char take_streams[] = "exec <&8 >&9 8<&- 9>&-\n";
 
-/* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin.  Should base64 be missing, an empty
- * script must not look like a success. */
+/* --norc: a bash that sshd started would read ~/.bashrc, and that our stdin. */
 static void add_command(struct strbuf *b, const struct strbuf *text, const char *run)
 {
-	strbuf_adds(b, "exec /bin/bash --norc -c 's=$(echo ");
-	add_base64(b, text);
-	strbuf_addf(b, " | base64 -d) && [ -n \"$s\" ] || exit 127; "
-		"exec 8<&0 9>&1 </dev/null >/dev/null; %s \"$s\"'", run);
+	strbuf_adds(b, "exec /bin/bash --norc -c 'printf -v s %b \"");
+	add_encoded(b, text);
+	strbuf_addf(b, "\" || exit 127; exec 8<&0 9>&1 </dev/null >/dev/null; %s \"$s\"'", run);
 }
 
 void shell_login_command(struct strbuf *b, const char *setup, const char *script)

@@ -8,7 +8,7 @@
 void shell_quote(struct strbuf *b, const char *word);
 
 /* Appends the command line that runs `script` (bash text, of any bytes but NUL) in `/bin/bash -l`
- * whatever the login shell is: the login shell sees one fixed `exec` and base64 letters.  What the
+ * whatever the login shell is: the login shell sees one `exec` and a word in single quotes.  What the
  * profile files print is dropped, what they read is /dev/null; the script's own stdin and stdout
  * are the command's.  Slurm's variables but SLURM_CONF are unset, then `setup` (NULL: none) runs. */
 void shell_login_command(struct strbuf *b, const char *setup, const char *script);
