@@ -274,6 +274,21 @@ static void show(struct engine *e, struct watched *w)
 	engine_commit(e, now, NULL);
 }
 
+/* Until it is read once more: nothing is left of a job that has ended. */
+static void show_ended(struct engine *e, struct watched *w, const struct job *job)
+{
+	struct strbuf text AUTO_STRBUF = STRBUF_INIT;
+
+	if (!w->reader || !*job->progress)
+		return;
+	progress_render(&w->reader->progress, rate_of(w, clock_mono_ms(e->clock)), true, &text);
+	if (!strcmp(text.data, job->progress))
+		return;
+	struct job *now = job_copy(job);
+	job_set(&now->progress, text.data);
+	engine_show(e, now);
+}
+
 static void queried(struct engine *e, void *arg)
 {
 	struct query *q = arg;
@@ -402,6 +417,7 @@ void progress_job_ended(struct engine *e, uint64_t serial)
 		return;
 	struct watched *w = add(watch_of(e), serial);
 	w->ended = w->seen = true;
+	show_ended(e, w, job);
 	e->progress->retry_ms = clock_mono_ms(e->clock);
 }
 
