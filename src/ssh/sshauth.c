@@ -182,17 +182,15 @@ static void free_wiped(char **text)
 	free(*text);
 }
 
-/* With IdentitiesOnly the agent is used for those keys alone whose public half is configured. */
-static bool agent_key_is_wanted(struct auth *a, const struct libssh2_agent_publickey *key)
+static bool agent_key_is_configured(struct auth *a, const struct libssh2_agent_publickey *key)
 {
 	const struct ssh_settings *s = a->line->settings;
 	AUTO_STRBUF struct strbuf blob = STRBUF_INIT;
 
-	if (!s->identities_only)
-		return true;
 	base64_add(&blob, key->blob, key->blob_len);
 	for (size_t i = 0; i <= s->identities.count; i++) {
-		const char *file = i < s->identities.count ? s->identities.items[i] : s->identity;
+		const char *named = i < s->identities.count ? s->identities.items[i] : s->identity;
+		AUTO_FREE char *file = named ? ssh_expand_home(named) : NULL;
 		AUTO_FREE char *pub = file ? xasprintf("%s.pub", file) : NULL;
 		AUTO_FREE char *text = pub ? read_small(pub) : NULL;
 
@@ -219,8 +217,6 @@ static void try_agent_key(struct auth *a, LIBSSH2_AGENT *agent,
 	bool rsa = blob_is_rsa(key->blob, key->blob_len);
 	int rc;
 
-	if (!agent_key_is_wanted(a, key))
-		return;
 	if (rsa && rsa_is_hopeless(a)) {
 		note(a, what, RSA_OLD);
 		return;
@@ -234,12 +230,27 @@ static void try_agent_key(struct auth *a, LIBSSH2_AGENT *agent,
 	*stop = settle(a, "publickey", what, rc);
 }
 
+/* A server ends a login behind some six refused keys: those whose public half is configured come first, and with
+ * IdentitiesOnly alone. */
+static bool try_agent_keys(struct auth *a, LIBSSH2_AGENT *agent)
+{
+	bool stop = false;
+
+	for (int configured = 1; configured >= a->line->settings->identities_only; configured--) {
+		struct libssh2_agent_publickey *key = NULL;
+
+		while (!stop && !libssh2_agent_get_identity(agent, &key, key))
+			if (agent_key_is_configured(a, key) == configured)
+				try_agent_key(a, agent, key, &stop);
+	}
+	return stop;
+}
+
 static bool try_agent(struct auth *a)
 {
 	LIBSSH2_AGENT *agent = libssh2_agent_init(a->line->session);
 	const char *path = a->line->settings->agent;
-	struct libssh2_agent_publickey *key = NULL;
-	bool stop = false;
+	bool stop;
 
 	if (!agent)
 		return false;
@@ -252,9 +263,7 @@ static bool try_agent(struct auth *a)
 		libssh2_agent_free(agent);
 		return false;
 	}
-	if (!libssh2_agent_list_identities(agent))
-		while (!stop && !libssh2_agent_get_identity(agent, &key, key))
-			try_agent_key(a, agent, key, &stop);
+	stop = !libssh2_agent_list_identities(agent) && try_agent_keys(a, agent);
 	libssh2_agent_disconnect(agent);
 	libssh2_agent_free(agent);
 	return stop;

@@ -137,6 +137,57 @@ void ssh_settings_parse(struct ssh_settings *s, const char *text)
 	own_files_first(&s->known_hosts_files);
 }
 
+static void add_local_user(struct strbuf *b)
+{
+	struct passwd *pw = getpwuid(getuid());
+
+	strbuf_adds(b, pw ? pw->pw_name : "");
+}
+
+/* `ssh -G` prints the files of keys as they are configured: their tokens, which ssh_config(5) has, are ours to
+ * expand.  One that it does not name stays as it is. */
+static char *expand_tokens(const struct ssh_settings *s, const char *path)
+{
+	AUTO_STRBUF struct strbuf b = STRBUF_INIT;
+
+	for (const char *c = path; *c; c++) {
+		const char *end = c[0] == '$' && c[1] == '{' ? strchr(c, '}') : NULL;
+
+		if (end) {
+			AUTO_FREE char *name = xstrndup(c + 2, (size_t)(end - c) - 2);
+			const char *value = getenv(name);
+
+			strbuf_adds(&b, value ? value : "");
+			c = end;
+		} else if (*c != '%' || !c[1] || !strchr("%dhnpru", c[1])) {
+			strbuf_addc(&b, *c);
+		} else {
+			AUTO_FREE char *home = ssh_expand_home("~/");
+
+			switch (*++c) {
+			case '%': strbuf_addc(&b, '%'); break;
+			case 'd': strbuf_add(&b, home, strlen(home) - 1); break;
+			case 'h': strbuf_adds(&b, s->address); break;
+			case 'n': strbuf_adds(&b, s->host); break;
+			case 'p': strbuf_addf(&b, "%d", s->port); break;
+			case 'r': strbuf_adds(&b, s->user); break;
+			case 'u': add_local_user(&b); break;
+			}
+		}
+	}
+	return xstrdup(b.data);
+}
+
+static void expand_identities(struct ssh_settings *s)
+{
+	for (size_t i = 0; i < s->identities.count; i++) {
+		char *path = expand_tokens(s, s->identities.items[i]);
+
+		free(s->identities.items[i]);
+		s->identities.items[i] = path;
+	}
+}
+
 void ssh_settings_defaults(struct ssh_settings *s)
 {
 	static const char *const names[] = {"~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"};
@@ -153,6 +204,7 @@ void ssh_settings_defaults(struct ssh_settings *s)
 	if (!s->identities.count)
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 			list_add(&s->identities, ssh_expand_home(names[i]));
+	expand_identities(s);
 	if (s->known_hosts && !s->known_hosts_files.count)
 		list_add(&s->known_hosts_files, ssh_expand_home(s->known_hosts));
 	if (!s->known_hosts_files.count) {

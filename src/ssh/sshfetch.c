@@ -189,7 +189,7 @@ void ssh_is_late(struct remote *r)
 	struct ssh_transport *t = ssh_of(r);
 
 	WITH_LOCK(&t->lock);
-	t->stuck = t->state == REMOTE_ONLINE;
+	sftp_set_stuck(t);
 }
 
 int ssh_fetch(struct remote *r, const char *const *paths, size_t count, size_t most,

@@ -83,6 +83,7 @@ struct ssh_transport {
 	struct ssh_op *ops;                /* lock */
 	struct sftp_op *sftp_first, **sftp_last; /* lock: not begun */
 	bool stuck; /* lock: an operation on files passed its deadline, and no answer has come since */
+	bool probing; /* lock: a request is on its way whose answer ends that */
 	struct connect_request *request;   /* lock */
 
 	/* The thread's own: */

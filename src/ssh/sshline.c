@@ -155,18 +155,33 @@ static LIBSSH2_DISCONNECT_FUNC(line_dismissed)
 	line->dismissed = true;
 }
 
+/* libssh2 speaks to an agent by the same functions, on a socket that blocks: an agent may wait for a person, who
+ * is not there.  What becomes of an agent is nothing of the line's. */
+static int await_agent(const struct ssh_line *line, int socket, short events)
+{
+	return wait_fd(socket, events, line->stop_fd, line->deadline) < 0 ? -ETIMEDOUT : 0;
+}
+
 static LIBSSH2_RECV_FUNC(line_recv)
 {
 	struct ssh_line *line = *abstract;
 	ssize_t n;
 
+	if (socket != line->stream.fd) {
+		n = await_agent(line, socket, POLLIN);
+		n = n < 0 ? n : recv(socket, buffer, length, flags);
+		/* libssh2 would ask again and again for what an agent that hung up did not say. */
+		return n == 0 ? -ECONNRESET : n == -1 ? -errno : n;
+	}
 	if (line->dead)
 		return -ENOTCONN;
 	n = recv(socket, buffer, length, flags);
-	if (n > 0)
+	if (n > 0) {
 		line->heard = clock_mono_ms(&clock_system);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		line->received += (uint64_t)n;
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		line->dead = true;
+	}
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
 	return n;
@@ -177,6 +192,11 @@ static LIBSSH2_SEND_FUNC(line_send)
 	struct ssh_line *line = *abstract;
 	ssize_t n;
 
+	if (socket != line->stream.fd) {
+		n = await_agent(line, socket, POLLOUT);
+		n = n < 0 ? n : send(socket, buffer, length, flags | MSG_NOSIGNAL);
+		return n == -1 ? -errno : n;
+	}
 	if (line->dead)
 		return -ENOTCONN;
 	n = send(socket, buffer, length, flags | MSG_NOSIGNAL);

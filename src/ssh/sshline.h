@@ -24,6 +24,7 @@ struct ssh_line {
 	bool dead;      /* the stream has ended or failed */
 	bool dismissed; /* the server said that it ends the connection */
 	int64_t heard;  /* when bytes last came */
+	uint64_t received; /* bytes, of all channels */
 	int error;      /* why a wait ended early */
 	/* The last refusal of a login method as it passed (see sshline.c); the caller clears it. */
 	bool refusal;

@@ -202,6 +202,57 @@ static void take_out(struct ssh_transport *t, struct sftp_op *op)
 		;
 }
 
+/* What was late may never have been sent, behind an upload that stood still: then no answer of its own would say
+ * that the server is back. */
+struct probe {
+	struct sftp_op op;
+	struct ssh_transport *transport;
+};
+
+static void begin_probe(struct ssh_transport *t, struct sftp_op *op)
+{
+	sftp_send_path(t, op, 0, SFTP_REALPATH, ".");
+}
+
+static void on_probe(struct ssh_transport *t, struct sftp_op *op, uint32_t tag, struct sftp_answer *answer)
+{
+	(void)t;
+	(void)op;
+	(void)tag;
+	(void)answer;
+}
+
+static void probe_finished(struct sftp_op *op)
+{
+	struct ssh_transport *t = ((struct probe *)op)->transport;
+
+	WITH_LOCK(&t->lock);
+	t->stuck = t->probing = false;
+}
+
+static void probe_destroy(struct sftp_op *op)
+{
+	free(op);
+}
+
+void sftp_set_stuck(struct ssh_transport *t)
+{
+	struct probe *probe;
+
+	if (t->aborted || t->state != REMOTE_ONLINE)
+		return;
+	t->stuck = true;
+	if (t->probing)
+		return;
+	t->probing = true;
+	probe = xcalloc(1, sizeof(*probe));
+	probe->op = (struct sftp_op){.begin = begin_probe, .answer = on_probe, .finished = probe_finished,
+		.destroy = probe_destroy, .always = true};
+	probe->transport = t;
+	append(t, &probe->op);
+	transport_wake(t);
+}
+
 bool sftp_do(struct ssh_transport *t, struct sftp_op *op, int64_t deadline, int *result)
 {
 	int late = 0;
@@ -219,7 +270,7 @@ bool sftp_do(struct ssh_transport *t, struct sftp_op *op, int64_t deadline, int 
 		return true;
 	}
 	*result = t->aborted ? -ECANCELED : -ETIMEDOUT;
-	t->stuck = true;
+	sftp_set_stuck(t);
 	if (!op->begun) {
 		take_out(t, op);
 		return true;

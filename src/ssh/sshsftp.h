@@ -44,6 +44,9 @@ bool sftp_do(struct ssh_transport *t, struct sftp_op *op, int64_t deadline, int 
 /* Hands over an operation with a `finished`, which is called in any case, perhaps at once. */
 void sftp_post(struct ssh_transport *t, struct sftp_op *op);
 
+/* Under the lock: no operation is begun until the server has answered something; it is asked. */
+void sftp_set_stuck(struct ssh_transport *t);
+
 /* ---- on the thread, within begin() and answer() ---- */
 
 void sftp_send_path(struct ssh_transport *t, struct sftp_op *op, uint32_t tag, enum sftp_type type,

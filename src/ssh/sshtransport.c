@@ -157,6 +157,7 @@ static void set_state(struct ssh_transport *t, enum remote_state state, const ch
 /* One round over all that could go on; true if anything did. */
 static bool go_round(struct ssh_transport *t)
 {
+	uint64_t received = t->line.received;
 	bool progress = false;
 
 	if (t->sticky) {
@@ -182,7 +183,8 @@ static bool go_round(struct ssh_transport *t)
 		progress = true;
 	if (!progress && !t->sticky)
 		transport_attempt(t, act_idle, NULL, 0);
-	return progress;
+	/* Whoever reads takes in what is others', too, which no poll() tells any more. */
+	return progress || t->line.received != received;
 }
 
 /* A question that the server must answer, so that a silent line is noticed.  Only where it fits in
@@ -428,8 +430,10 @@ static void *thread_main(void *arg)
 		bool up;
 		int r;
 
-		if (is_aborted(t))
+		if (is_aborted(t)) {
+			answer(t, request, -ECANCELED);
 			return NULL;
+		}
 		r = attempt_line(t, request ? request->prompter : NULL,
 			request ? request->deadline : now_ms() + RETRY_MS, &why);
 		if (r && why.len == 0)

@@ -231,6 +231,11 @@ static void bounds_what_has_no_end(void **state)
 
 	(void)state;
 	assert_int_equal(list("source self.tcl", 15, &ret), -E2BIG);
+	for (int i = 0; i < 1000000; i++)
+		strbuf_adds(&text, "$a(");
+	strbuf_reset(&ret);
+	list(text.data, text.len, &ret);
+	strbuf_reset(&text);
 	for (int i = 0; i < 10000; i++)
 		strbuf_adds(&text, "if {$x} {");
 	assert_int_equal(list(text.data, text.len, &ret), -E2BIG);

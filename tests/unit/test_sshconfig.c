@@ -76,12 +76,31 @@ static void defaults_alone(void **state)
 	ssh_settings_finish(&copy);
 }
 
+static void expands_tokens_of_identities(void **state)
+{
+	struct ssh_settings s = {.host = xstrdup("hpc")};
+
+	(void)state;
+	setenv("HOME", "/home/alice", 1);
+	setenv("KEYS", "/keys", 1);
+	ssh_settings_parse(&s, "identityfile ~/.ssh/%r@%h\nidentityfile %d/a%%b\nidentityfile ${KEYS}/%n-%p\n"
+		"identityfile /k/%z${\nuser alice\nhostname login.example.org\nport 2222\n");
+	ssh_settings_defaults(&s);
+	assert_int_equal(s.identities.count, 4);
+	assert_string_equal(s.identities.items[0], "/home/alice/.ssh/alice@login.example.org");
+	assert_string_equal(s.identities.items[1], "/home/alice/a%b");
+	assert_string_equal(s.identities.items[2], "/keys/hpc-2222");
+	assert_string_equal(s.identities.items[3], "/k/%z${");
+	ssh_settings_finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_what_is_unset),
 		cmocka_unit_test(the_caller_wins),
 		cmocka_unit_test(defaults_alone),
+		cmocka_unit_test(expands_tokens_of_identities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -14,6 +15,7 @@
 #define SLOTS 8192
 #define THREADS_MAX 4
 #define CHUNK (256u << 10)
+#define TICK_NS 20000000 /* two of the slowest kernel's */
 
 struct slot {
 	dev_t dev;
@@ -196,7 +198,7 @@ static struct filesum *recall(struct filesums *sums, const struct stat *st)
 {
 	const struct slot *slot = slot_of(sums, st);
 
-	if (!slot->sum || slot->dev != st->st_dev || slot->ino != st->st_ino ||
+	if (!slot->sum || slot->sum->wrong || slot->dev != st->st_dev || slot->ino != st->st_ino ||
 		slot->sum->size != (uint64_t)st->st_size || !same_time(&slot->mtime, &st->st_mtim) ||
 		!same_time(&slot->ctime, &st->st_ctim))
 		return NULL;
@@ -238,16 +240,28 @@ static void hashed(struct filesums *sums, struct busy *busy)
 	pthread_cond_broadcast(&sums->done);
 }
 
-static void remember(struct filesums *sums, const struct stat *st, struct filesum *sum)
+/* The kernel's clock for inodes ticks some ms: a write in the same tick as the last one would not show, and what was
+ * read could be neither.  So reading begins TICK_NS behind it. */
+static bool is_settled(const struct stat *st)
 {
 	struct timespec now;
 
-	/* The kernel's clock for inodes ticks some ms: a write in the same tick would not show. */
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec - st->st_ctim.tv_sec < 1 &&
-		(now.tv_sec - st->st_ctim.tv_sec) * 1000000000 + now.tv_nsec - st->st_ctim.tv_nsec <
-			20000000)
-		return;
+	int64_t s = now.tv_sec - st->st_ctim.tv_sec;
+	return s >= 2 || s * 1000000000 + now.tv_nsec - st->st_ctim.tv_nsec >= TICK_NS;
+}
+
+static bool settle(const struct stat *st)
+{
+	struct timespec tick = {.tv_nsec = TICK_NS};
+
+	if (!is_settled(st))
+		nanosleep(&tick, NULL);
+	return is_settled(st);
+}
+
+static void remember(struct filesums *sums, const struct stat *st, struct filesum *sum)
+{
 	WITH_LOCK(&sums->lock);
 	struct slot *slot = slot_of(sums, st);
 	filesum_unref(slot->sum);
@@ -257,9 +271,9 @@ static void remember(struct filesums *sums, const struct stat *st, struct filesu
 static int compute_steady(struct filesums *sums, int fd, const struct stat *before,
 	struct filesum **ret)
 {
+	bool settled = sums && settle(before);
 	struct stat after;
 	int r = compute(fd, (uint64_t)before->st_size, sums ? &sums->stopped : NULL, ret);
-
 	if (r < 0)
 		return r;
 	if (fstat(fd, &after) < 0)
@@ -268,7 +282,7 @@ static int compute_steady(struct filesums *sums, int fd, const struct stat *befo
 		r = -EAGAIN;
 	if (r < 0)
 		filesum_unref(STEAL(*ret));
-	else if (sums)
+	else if (settled)
 		remember(sums, before, *ret);
 	return r;
 }

@@ -12,14 +12,16 @@
 #define SLURMOUNT_FILESUM_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FILESUM_PIECE (UINT64_C(16) << 20)
 #define FILESUM_SIZE 32
 
-/* Counted and never changed. */
+/* Counted and, but for `wrong`, never changed. */
 struct filesum {
 	_Atomic unsigned references;
+	_Atomic bool wrong; /* another reading gave other bytes: it is not remembered any more */
 	uint64_t size;
 	size_t count; /* of pieces, at least 1 */
 	char name[2 * FILESUM_SIZE + 2];

@@ -399,10 +399,12 @@ int upload_errno(const char *words)
 
 static void take_job(struct stage_job *job, int status, const char *text, size_t len)
 {
+	/* Up to a NUL, which only something broken sends. */
 	AUTO_FREE char *words = xstrndup(text, len);
+	bool one_line = len && memchr(text, '\n', len) == text + len - 1;
 
 	strbuf_reset(job->why);
-	strbuf_add_escaped(job->why, words, strcspn(words, "\n") == len - 1 ? len - 1 : len);
+	strbuf_add_escaped(job->why, text, one_line ? len - 1 : len);
 	job->answered = true;
 	job->result = status == 0 ? 0 : status == STAGEINPUT_EXIT ? -ENODATA :
 		status == AGAIN_EXIT ? -EAGAIN : upload_errno(words);

@@ -48,10 +48,8 @@ static int put_padding(struct stage_sender *s, uint64_t size)
 }
 
 /* A line of sha256sum's own format: it escapes newlines and backslashes, and says so in front. */
-static void add_sum(struct stage_sender *s, const char *path)
+static void add_sum(struct stage_sender *s, const char *path, unsigned char digest[FILESUM_SIZE])
 {
-	unsigned char digest[FILESUM_SIZE];
-
 	EVP_DigestFinal_ex(s->hash, digest, NULL);
 	if (strpbrk(path, "\\\n\r"))
 		strbuf_addc(&s->sums, '\\');
@@ -72,16 +70,18 @@ static void add_sum(struct stage_sender *s, const char *path)
 static int send_bytes(struct stage_sender *s, const char *name, mode_t mode, const char *bytes,
 	size_t len)
 {
+	unsigned char digest[FILESUM_SIZE];
+
 	tar_header(&s->pending, name, S_IFREG | mode, len, NULL);
 	EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
 	EVP_DigestUpdate(s->hash, bytes, len);
-	add_sum(s, name);
+	add_sum(s, name, digest);
 	int r = put(s, bytes, len);
 	return r < 0 ? r : put_padding(s, len);
 }
 
 static int read_content(struct stage_sender *s, int fd, uint64_t size, const char *name,
-	struct strbuf *why)
+	unsigned char digest[FILESUM_SIZE], struct strbuf *why)
 {
 	EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
 	for (uint64_t left = size; left;) {
@@ -99,7 +99,7 @@ static int read_content(struct stage_sender *s, int fd, uint64_t size, const cha
 			return r;
 		left -= (uint64_t)n;
 	}
-	add_sum(s, name);
+	add_sum(s, name, digest);
 	return put_padding(s, size);
 }
 
@@ -113,8 +113,18 @@ int stage_send_content(struct stage_sender *s, const struct stage_entry *entry, 
 		strbuf_addf(why, "%s: %s", entry->path, strerror(-fd));
 		return fd;
 	}
+	unsigned char digest[FILESUM_SIZE];
+
 	tar_header(&s->pending, name, S_IFREG | mode, entry->size, NULL);
-	return read_content(s, fd, entry->size, name, why);
+	int r = read_content(s, fd, entry->size, name, digest, why);
+	/* The keep has it by the name that an earlier reading gave: it must not get other bytes. */
+	if (r == 0 && entry->sum && entry->sum->count == 1 &&
+		memcmp(digest, entry->sum->pieces[0], FILESUM_SIZE) != 0) {
+		entry->sum->wrong = true;
+		strbuf_addf(why, "%s changed while it was read from the spool", entry->path);
+		return -EAGAIN;
+	}
+	return r;
 }
 
 int stage_send_folder(struct stage_sender *s, const char *name, mode_t mode)

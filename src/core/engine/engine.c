@@ -539,7 +539,12 @@ void engine_ctl(struct engine *e, uint64_t serial, const char *verb, engine_done
 void engine_set_config(struct engine *e, uint64_t serial, const char *text, size_t len,
 	engine_done_fn done, void *arg)
 {
-	ask(e, (struct request){serial, xstrndup(text, len), len, act_set_config, done, arg});
+	/* Whatever was written, NUL bytes too. */
+	char *copy = xmalloc(len + 1);
+
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	ask(e, (struct request){serial, copy, len, act_set_config, done, arg});
 }
 
 static void look_at_drafts(struct engine *e, void *arg)

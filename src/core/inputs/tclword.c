@@ -102,9 +102,16 @@ static void add_index(struct tcl_piece *p, const struct tcl_context *context, st
 {
 	struct tcl_word index = {.value = STRBUF_INIT, .known = true};
 
+	if (p->depth == TCL_INDEX_DEPTH_MAX) {
+		p->p = p->end;
+		w->known = false;
+		return;
+	}
+	p->depth++;
 	p->p++;
 	while (p->p < p->end && *p->p != ')')
 		tcl_substitute(p, context, &index);
+	p->depth--;
 	if (p->p < p->end)
 		p->p++;
 	strbuf_addf(name, "(%s)", index.value.data);

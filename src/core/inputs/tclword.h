@@ -14,6 +14,8 @@
 #define TCL_WORDS_MAX 64
 /* No value that names a file comes near it; what grows by itself ("set a $a$a") stops here. */
 #define TCL_VALUE_MAX 65536
+/* $a($a($a(...: what is deeper is not known. */
+#define TCL_INDEX_DEPTH_MAX 24
 
 /* A piece of a script, and how sure it is that it is run.  The texts are the caller's. */
 struct tcl_piece {
@@ -21,6 +23,7 @@ struct tcl_piece {
 	const char *p, *end;
 	int line;         /* of `p` in the file, from 1 */
 	bool maybe;       /* run only if a condition holds that is not known */
+	unsigned depth;   /* of indices within indices that is being read */
 };
 
 struct tcl_word {

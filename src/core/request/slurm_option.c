@@ -54,7 +54,7 @@ static const struct slurm_option options[] = {
 	TAKES("gpus_per_socket", 0, SLURM_GPUS),
 	TAKES("gpus_per_task", 0, SLURM_GPUS),
 	TAKES("gres", 0, SLURM_GRES),
-	ONE_OF("gres_flags", "disable-binding enforce-binding"),
+	TAKES("gres_flags", 0, SLURM_WORDS),
 	ONE_OF("hint", "compute_bound memory_bound multithread nomultithread"),
 	FLAG("hold", 'H'),
 	TAKES("input", 'i', SLURM_PATH),
