@@ -404,11 +404,13 @@ class Call:
         for job in self.c.visible():
             if self.option("-u") and job.user != self.option("-u"):
                 continue
+            if self.option("-j") and str(job.id) != self.option("-j"):
+                continue
             values = {"i": job.name(), "A": job.id, "F": job.array, "T": job.shown or job.state, "u": job.user,
                       "r": job.reason, "N": "node1" if job.start else "", "P": "debug", "a": "demo",
                       "q": "normal", "l": "5:00", "M": "0:10", "V": int(job.submit),
                       "S": int(job.start) or "N/A", "e": int(job.end) or "N/A", "C": 1, "D": 1,
-                      "Z": job.folder, "j": job.options.get("job-name", "job")}
+                      "o": f"{job.folder}/.slurmount/script.sbatch", "Z": job.folder, "j": job.options.get("job-name", "job")}
             lines.append(re.sub("%([a-zA-Z])", lambda m: str(values[m[1]]), form) + "\n")
         self.send("o", "".join(lines))
 

@@ -231,9 +231,12 @@ static void see_queued(void *arg, const struct slurm_record *r)
 	if (!s)
 		see_stray(c, r);
 	if (!s || !fits(c, s, r) ||
-		(jobstate_class(r->state) == JOBSTATE_ENDED && *s->job->slurm_id && strcmp(s->job->slurm_id, r->id)) ||
-		!is_known(s, r->id))
+		(jobstate_class(r->state) == JOBSTATE_ENDED && *s->job->slurm_id && strcmp(s->job->slurm_id, r->id)))
 		return;
+	if (!is_known(s, r->id)) {
+		s->rival_queued = true;
+		return;
+	}
 	s->queued = true;
 	if (!s->tasks && r->task < 0 && !r->tasks.len &&
 		jobstate_class(r->state) != JOBSTATE_ENDED)

@@ -16,6 +16,7 @@ struct sight {
 	uint64_t now;                   /* ... and says now */
 	char id[24];
 	char rival[24];                 /* another id that has its directory, see claim.h; "" for none */
+	bool rival_queued;              /* squeue has that one */
 	bool queued;                    /* squeue knows it */
 	bool accounted;                 /* sacct or scontrol knows it */
 	struct tasks *tasks;            /* of an array: what is known of each; NULL: it is none */

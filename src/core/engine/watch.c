@@ -272,6 +272,13 @@ static bool apply_word(struct engine *e, struct track *track, const struct job *
 	return true;
 }
 
+/* Its own copy may have been cancelled in favour of the other: until the claim has told whose it is, no end of
+ * this one is the job's. */
+static bool is_disputed(const struct track *track, const struct sight *s, const char *word)
+{
+	return s->rival_queued && strcmp(track->settled, s->rival) && jobstate_class(word) != JOBSTATE_ACTIVE;
+}
+
 /* Applies what was seen; true where anything changed. */
 static bool apply(struct engine *e, const struct cycle *c, const struct sight *s)
 {
@@ -287,6 +294,9 @@ static bool apply(struct engine *e, const struct cycle *c, const struct sight *s
 			pipeline_adopt_id(e, job->serial, s->id, ", found in the queue");
 		return s->queued;
 	}
+	/* Asked for one id, and meanwhile it has another: what was seen is of a job that is not this one. */
+	if (strcmp(job->slurm_id, s->job->slurm_id))
+		return false;
 	if (is_unchanged(track, job, s))
 		return false;
 	/* Something else changed it while the query was under way: what was not read is read next time. */
@@ -300,6 +310,8 @@ static bool apply(struct engine *e, const struct cycle *c, const struct sight *s
 	bool stale = is_stale(track, c);
 	if (!s->tasks && ((stale && jobstate_class(s->state) == JOBSTATE_ACTIVE) ||
 		!judge(e, track, job, s, word)))
+		return false;
+	if (is_disputed(track, s, *word ? word : s->state))
 		return false;
 	bool changed = apply_word(e, track, job, s, word, stale);
 	remember(e, s);
