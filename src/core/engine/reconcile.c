@@ -47,9 +47,12 @@ static const char look_script[] =
 	"  done\n"
 	"  printf '%s' \"$found\"\n"
 	"}\n"
+	/* Ahead of the queue, where a job that this one has queued from its directory may be, too. */
+	"has_claim() { claim=$(readlink \"$workdir/.slurmount/claim\") && echo id \"$claim\"; }\n"
+	"has_claim && exit 0\n"
 	"found=$(squeue -a -t all -u \"$(id -un)\" -h -o '%F %Z' | find_folder ' ') || echo failed squeue\n"
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
-	"claim=$(readlink \"$workdir/.slurmount/claim\") && { echo id \"$claim\"; exit 0; }\n"
+	"has_claim && exit 0\n"
 	/* One that was to begin later, and was cancelled, is beyond the window's usual end, now. */
 	"found=$(sacct -n -P -X -S \"$since\" -E now+400days -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1 |\n"
 	"  find_folder '|')\n"
