@@ -100,6 +100,15 @@ static void potentials_by_their_style(void **state)
 		"in:9 pair_coeff ?W.snapcoeff\nin:9 pair_coeff ?W.snapparam\n");
 }
 
+static void fixes_that_read_files(void **state)
+{
+	(void)state;
+	lammps("fix 1 all colvars col.in output out\nfix 2 all plumed plumedfile p.dat outfile p.log\n"
+		"fix 3 all qeq/reaxff 1 0.0 10.0 1.0e-6 reaxff\nfix 4 all qeq/reaxff 1 0.0 10.0 1.0e-6 q.par\n"
+		"fix 5 all bond/react react r1 all 1 0 3 pre post m1.map &\n react r2 all 1 0 3 pre post m2.map\n", NULL,
+		"in:1 fix =col.in\nin:2 fix =p.dat\nin:4 fix ?q.par\nin:5 fix ?m1.map\nin:5 fix ?m2.map\n");
+}
+
 static void a_script_without_end(void **state)
 {
 	struct inputfiles files = {0};
@@ -142,6 +151,7 @@ int main(void)
 		cmocka_unit_test(values_come_from_the_command_line_first),
 		cmocka_unit_test(what_is_stepped_moved_or_conditional_is_not_guessed),
 		cmocka_unit_test(potentials_by_their_style),
+		cmocka_unit_test(fixes_that_read_files),
 		cmocka_unit_test(a_script_without_end),
 		cmocka_unit_test(a_topology_names_its_includes),
 		cmocka_unit_test(conditions_of_a_topology),

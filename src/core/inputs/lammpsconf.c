@@ -334,10 +334,36 @@ static void run_include(struct scan *s, const struct command *c)
 	scan_text(s, c->words[1].text, text.data, text.len, 1, c->maybe);
 }
 
+/* A name that stands for values of LAMMPS' own is none of a file. */
+static void found_charges(struct scan *s, const struct command *c, size_t i)
+{
+	static const char *const own[] = {"reaxff", "reax/c", "coul/streitz"};
+
+	for (size_t k = 0; k < sizeof(own) / sizeof(*own); k++)
+		if (is(c, i, own[k]))
+			return;
+	found(s, c, i, true);
+}
+
+/* The manual's pages of these styles say which word is a file. */
 static void run_fix(struct scan *s, const struct command *c)
 {
+	static const char *const charges[] = {"qeq/reaxff", "qeq/reax", "acks2/reaxff", "qeq/point", "qeq/shielded",
+		"qeq/slater", "qeq/dynamic", "qeq/fire"};
+
 	if (is(c, 3, "cmap"))
 		found(s, c, 4, true);
+	if (is(c, 3, "colvars"))
+		found(s, c, 4, false);
+	for (size_t k = 0; k < sizeof(charges) / sizeof(*charges); k++)
+		if (is(c, 3, charges[k]))
+			found_charges(s, c, 8);
+	for (size_t i = 4; i + 8 < c->count && is(c, 3, "bond/react"); i++)
+		if (is(c, i, "react"))
+			found(s, c, i + 8, true);
+	for (size_t i = 4; i + 1 < c->count && is(c, 3, "plumed"); i++)
+		if (is(c, i, "plumedfile"))
+			found(s, c, i + 1, false);
 	for (size_t i = 4; i + 1 < c->count; i++) {
 		if (is(c, i, "infile"))
 			found(s, c, i + 1, false);
