@@ -16,6 +16,13 @@
 #define MAX_PASSED_OVER (64u << 20)
 /* One that never falls silent ends all the same: after so many times its silence. */
 #define LONGEST 10
+/* A longer one goes as input: an SSH server takes some 32 KiB as a command. */
+#define COMMAND_LINE_MAX 24000
+
+/* The script's length, then the script; what follows is the script's own input. */
+static const char read_script[] =
+	"IFS= read -r slurmount_n && slurmount_s=$(head -c \"$slurmount_n\"; echo .) &&"
+	" eval \"${slurmount_s%.}\"\n";
 
 static int make_nonce(char *nonce)
 {
@@ -41,6 +48,23 @@ static int frame(struct command *command, const char *script, struct strbuf *ret
 	return r;
 }
 
+static int write_script(struct remote_proc *proc, const struct strbuf *framed, int64_t deadline)
+{
+	struct strbuf input AUTO_STRBUF = STRBUF_INIT;
+
+	strbuf_addf(&input, "%zu\n", framed->len);
+	strbuf_add(&input, framed->data, framed->len);
+	return remote_write(proc, input.data, input.len, deadline);
+}
+
+static void add_line(struct strbuf *line, const struct cluster *cluster, const char *script, bool bare)
+{
+	if (bare)
+		shell_bare_command(line, script);
+	else
+		shell_login_command(line, cluster->setup, script);
+}
+
 static int spawn(struct command *command, const struct cluster *cluster, const char *script, bool bare,
 	int64_t deadline)
 {
@@ -51,10 +75,12 @@ static int spawn(struct command *command, const struct cluster *cluster, const c
 	int r = frame(command, script, &framed);
 	if (r < 0)
 		return r;
-	if (bare)
-		shell_bare_command(&line, framed.data);
-	else
-		shell_login_command(&line, cluster->setup, framed.data);
+	add_line(&line, cluster, framed.data, bare);
+	bool apart = line.len > COMMAND_LINE_MAX;
+	if (apart) {
+		strbuf_reset(&line);
+		add_line(&line, cluster, read_script, bare);
+	}
 	FAULT_POINT("command");
 	r = remote_spawn(cluster->remote, line.data, deadline, &command->proc);
 	FAULT_POINT("command sent");
@@ -64,6 +90,8 @@ static int spawn(struct command *command, const struct cluster *cluster, const c
 		if (cluster->crowded)
 			atomic_store(cluster->crowded, true);
 	}
+	if (r == 0 && apart && (r = write_script(command->proc, &framed, deadline)) < 0)
+		remote_release(STEAL(command->proc));
 	return r;
 }
 
@@ -120,10 +148,7 @@ int command_prepare(const struct cluster *cluster, int64_t deadline)
 	pthread_mutex_unlock(&spare->lock);
 	if (!wanted)
 		return 0;
-	/* The script's length, then the script; what follows is the script's own input. */
-	shell_login_command(&line, cluster->setup,
-		"IFS= read -r slurmount_n && slurmount_s=$(head -c \"$slurmount_n\"; echo .) &&"
-		" eval \"${slurmount_s%.}\"\n");
+	shell_login_command(&line, cluster->setup, read_script);
 	int r = remote_spawn(cluster->remote, line.data, deadline, &proc);
 	WITH_LOCK(&spare->lock);
 	spare->making = false;
@@ -152,18 +177,14 @@ int command_start_prepared(struct command *command, const struct cluster *cluste
 	int64_t deadline)
 {
 	struct strbuf framed AUTO_STRBUF = STRBUF_INIT;
-	struct strbuf input AUTO_STRBUF = STRBUF_INIT;
 	struct remote_proc *proc = take_spare(cluster->spare);
 
 	if (!proc)
 		return command_start(command, cluster, script, deadline);
 	*command = (struct command){.cluster = cluster, .proc = proc, .early = STRBUF_INIT};
 	int r = frame(command, script, &framed);
-	if (r == 0) {
-		strbuf_addf(&input, "%zu\n", framed.len);
-		strbuf_add(&input, framed.data, framed.len);
-		r = remote_write(proc, input.data, input.len, deadline);
-	}
+	if (r == 0)
+		r = write_script(proc, &framed, deadline);
 	if (r == 0)
 		return 0;
 	/* It has ended meanwhile, and ran nothing. */

@@ -143,7 +143,7 @@ static const char accounts_script[] =
 	"export SLURM_TIME_FORMAT=%s SLURM_BITSTR_LEN=0\n"
 	"mapfile -t jobs\n"
 	"ids=(\"${jobs[@]%% *}\")\n"
-	"since=$(date -d '-30 days' +%Y-%m-%dT%H:%M:%S)\n"
+	"since=$(date -d '-400 days' +%Y-%m-%dT%H:%M:%S)\n"
 	"ask_sacct() {\n"
 	"  local i\n"
 	"  for ((i = 0; i < ${#ids[@]}; i += 10000)); do\n"

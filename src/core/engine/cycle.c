@@ -148,11 +148,11 @@ static char *facts_of(const struct slurm_record *r)
 	return strbuf_steal(&b);
 }
 
-/* A record is the job's only if user, work directory and time fit: ids are used again. */
-static bool fits(const struct cycle *c, const struct sight *s, const struct slurm_record *r)
+/* Ids are used again; a work directory, with letters of the job's UUID in its name, is not.  Times are of two
+ * clocks, one of which may be wrong. */
+static bool fits(const struct cycle *c, const struct slurm_record *r)
 {
-	return r->user.len == strlen(c->user) && !memcmp(r->user.text, c->user, r->user.len) &&
-		(!r->submit_s || r->submit_s >= s->job->created_ns / 1000000000 - 86400);
+	return r->user.len == strlen(c->user) && !memcmp(r->user.text, c->user, r->user.len);
 }
 
 /* Whether what came is of the job that the store knows; if not, its id is noted. */
@@ -230,7 +230,7 @@ static void see_queued(void *arg, const struct slurm_record *r)
 
 	if (!s)
 		see_stray(c, r);
-	if (!s || !fits(c, s, r) ||
+	if (!s || !fits(c, r) ||
 		(jobstate_class(r->state) == JOBSTATE_ENDED && *s->job->slurm_id && strcmp(s->job->slurm_id, r->id)))
 		return;
 	if (!is_known(s, r->id)) {
@@ -253,7 +253,7 @@ static void see_accounted(void *arg, const struct slurm_record *r)
 	struct cycle *c = arg;
 	struct sight *s = find(c, r->workdir);
 
-	if (!s || !fits(c, s, r) || (*s->job->slurm_id && strcmp(s->job->slurm_id, r->id)))
+	if (!s || !fits(c, r) || (*s->job->slurm_id && strcmp(s->job->slurm_id, r->id)))
 		return;
 	/* squeue has it ended, the accounting not yet: the queue's word is newer. */
 	if (!s->tasks && s->queued && (jobstate_class(s->state) != JOBSTATE_ENDED ||

@@ -588,6 +588,8 @@ static void take_state(struct engine *e, void *arg)
 	ask_state(e, news->state);
 	for (size_t i = 0; e->online && i < e->track_count; i++)
 		e->tracks[i].due_ms = 0;
+	/* What was removed while there was no connection. */
+	verb_sweep(e);
 	free(news);
 }
 

@@ -42,8 +42,11 @@ static const char look_script[] =
 	"find_folder() {\n"
 	"  local line found=\n"
 	"  while IFS= read -r line; do\n"
-	"    case $line in *'accounting storage is disabled'*) found=${found:-disabled} ;; esac\n"
-	"    [ \"${line#*\"$1\"}\" != \"$workdir\" ] || found=\"id ${line%%\"$1\"*}\"\n"
+	"    case $line in\n"
+	"    *'accounting storage is disabled'*) found=${found:-disabled} ;;\n"
+	"    *'oo wide of a date range'*) found=${found:-wide} ;;\n"
+	"    esac\n"
+	"    [ \"${line#*\"$1\"}\" != \"$workdir\" ] || { line=${line%%\"$1\"*}; found=\"id ${line%%[_+]*}\"; }\n"
 	"  done\n"
 	"  printf '%s' \"$found\"\n"
 	"}\n"
@@ -54,9 +57,13 @@ static const char look_script[] =
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	"has_claim && exit 0\n"
 	/* One that was to begin later, and was cancelled, is beyond the window's usual end, now. */
-	"found=$(sacct -n -P -X -S \"$since\" -E now+400days -u \"$(id -un)\" -o JobIDRaw,WorkDir 2>&1 |\n"
-	"  find_folder '|')\n"
+	"ask_sacct() {\n"
+	"  sacct -n -P -X -S \"$since\" -E \"$1\" -u \"$(id -un)\" -o JobID,WorkDir 2>&1 | find_folder '|'\n"
+	"}\n"
+	"found=$(ask_sacct now+400days)\n"
 	"status=$?\n"
+	/* A site may allow no such window (MaxQueryTimeRange): then one that it is more likely to. */
+	"[ \"$found\" != wide ] || { found=$(ask_sacct now+1hour); status=$?; }\n"
 	"case $found in id*) printf '%s\\n' \"$found\"; exit 0 ;; esac\n"
 	/* A site without accounting has one source less; one that is down now must be asked again. */
 	"[ $status = 0 ] || [ \"$found\" = disabled ] || echo failed sacct\n"
@@ -164,6 +171,21 @@ static void not_known(struct engine *e, struct track *track, const struct job *j
 	engine_commit(e, now, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
+/* The ordinary way reads it.  What has an outcome was there, whole, whether that was known or not. */
+static void take_outcome_there(struct engine *e, struct track *track, const struct job *job)
+{
+	if (!job->staged) {
+		struct job *now = job_copy(job);
+
+		now->staged = true;
+		pipeline_set_state(now, "SUBMITTING", "");
+		if (engine_commit(e, now, "it was brought and submitted before") < 0)
+			return;
+		track->step = STEP_SUBMIT;
+	}
+	track->outcome_of = job->attempt;
+}
+
 static void looked(struct engine *e, void *arg)
 {
 	struct look *look = arg;
@@ -185,8 +207,7 @@ static void looked(struct engine *e, void *arg)
 	} else if (strstr(look->answer.out.data, "revoked")) {
 		next_attempt(e, job, "was revoked before it ran sbatch");
 	} else if (strstr(look->answer.out.data, "outcome")) {
-		/* The ordinary way reads it. */
-		track->outcome_of = job->attempt;
+		take_outcome_there(e, track, job);
 	} else {
 		const char *id = find_id(look->answer.out.data);
 

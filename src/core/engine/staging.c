@@ -16,6 +16,7 @@
 #include "fault.h"
 #include "jobrecord.h"
 #include "profile.h"
+#include "reconcile.h"
 #include "script.h"
 #include "sealed.h"
 #include "stage.h"
@@ -25,6 +26,8 @@
 #define BATCH 128
 /* Commands at once: the way there and back of one is the other's time. */
 #define AT_ONCE 2
+/* No scratch is purged within it. */
+#define LOOK_AFTER_NS (INT64_C(86400) * 1000000000)
 
 /* One job. */
 struct item {
@@ -151,6 +154,11 @@ static void not_staged(struct engine *e, struct track *track, struct item *item)
 	}
 	if (item->job.answered)
 		note_not_taken(e, item);
+	if (r == -ENODATA && item->job.submit && !item->first) {
+		/* What it is to have may be gone since an earlier command, unanswered, submitted it. */
+		reconcile_start(e, track);
+		return;
+	}
 	if (r == -ENODATA) {
 		strbuf_adds(&item->why, ".\nMend that, or config.ini here, then write resubmit to ctl.\n");
 		pipeline_reject(e, item->serial, item->why.data);
@@ -312,16 +320,19 @@ static void add_record(struct engine *e, const struct job *job, struct item *ite
 }
 
 /* What is wrong with the request is told; all else is this machine's disk. */
-static void cannot_begin(struct engine *e, uint64_t serial, int error, bool moved, const char *why)
+static void cannot_begin(struct engine *e, struct track *track, int error, bool moved, bool taken,
+	const char *why)
 {
 	AUTO_FREE char *what = xasprintf("%s: %s.", moved ?
 		"The batch script cannot be kept in the database" :
 		"Its files cannot be moved within the spool", strerror(-error));
 
-	if (*why)
-		pipeline_reject(e, serial, why);
+	if (*why && taken)
+		reconcile_start(e, track);
+	else if (*why)
+		pipeline_reject(e, track->serial, why);
 	else
-		pipeline_try_later(e, serial, "STAGING", what, "");
+		pipeline_try_later(e, track->serial, "STAGING", what, "");
 }
 
 /* Takes over what it needs of `request` and `gifts`. */
@@ -365,8 +376,9 @@ static void submit_with_it(struct engine *e, struct job *now, struct item *item)
 	item->submit = (struct submit_item){.workdir = item->workdir, .attempt = now->attempt,
 		.outcome = STRBUF_INIT};
 	item->job.submit = &item->submit;
+	if (item->first)
+		now->taken_ns = clock_real_ns(e->clock);
 	now->taken = true;
-	now->taken_ns = clock_real_ns(e->clock);
 }
 
 static struct item *prepare(struct engine *e, struct track *track, bool submit)
@@ -381,7 +393,9 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 	if (!now)
 		return NULL;
 	AUTO_FREE char *source = drafts_sealed_path(e->drafts, now->uuid);
-	place(e, now);
+	/* Where a command may have submitted it from, no other directory is its own. */
+	if (!now->taken)
+		place(e, now);
 	int r = now->moved ? 0 : intake_move_again(e, now);
 	now->moved = r == 0;
 	if (r == 0)
@@ -399,11 +413,10 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 	sealed_request_release(&request);
 	chain_gifts_release(&gifts);
 	if (!item) {
-		uint64_t serial = now->serial;
-		bool moved = now->moved;
+		bool moved = now->moved, taken = now->taken;
 
 		job_unref(now);
-		cannot_begin(e, serial, r, moved, why.data);
+		cannot_begin(e, track, r, moved, taken, why.data);
 		return NULL;
 	}
 	if (engine_commit(e, now, NULL) == 0)
@@ -415,8 +428,25 @@ static struct item *prepare(struct engine *e, struct track *track, bool submit)
 
 /* ---- what is next ---- */
 
+/* A command whose answer was lost brought it, perhaps, and submitted it: long ago, so that it may have run and been
+ * purged since; or elsewhere, where scratch was then.  To bring it anew could run it twice. */
+static bool must_look(struct engine *e, const struct track *track)
+{
+	AUTO_JOB struct job *job = model_latest(e->model, track->serial);
+	size_t len = strlen(e->scratch);
+
+	if (!job || !job->taken)
+		return false;
+	return clock_real_ns(e->clock) - job->taken_ns > LOOK_AFTER_NS ||
+		strncmp(job->workdir, e->scratch, len) || strrchr(job->workdir, '/') != job->workdir + len;
+}
+
 bool staging_take(struct engine *e, struct track *track)
 {
+	if (must_look(e, track)) {
+		reconcile_start(e, track);
+		return true;
+	}
 	if (!e->staging)
 		e->staging = xcalloc(1, sizeof(*e->staging));
 	struct staging *s = e->staging;

@@ -368,7 +368,9 @@ void watch_tick(struct engine *e, int64_t now_ms, int64_t *next_ms)
 	bool wanted = e->queue_wanted;
 
 	for (size_t i = 0; i < e->track_count && !wanted; i++)
-		wanted = e->tracks[i].step == STEP_SUBMIT || e->tracks[i].step == STEP_WATCH;
+		wanted = e->tracks[i].step == STEP_SUBMIT || e->tracks[i].step == STEP_WATCH ||
+			/* A command whose answer was lost may have submitted it. */
+			(e->tracks[i].step == STEP_STAGE && e->tracks[i].failures);
 	if (!wanted || e->syncing || !e->scratch)
 		return;
 	int64_t interval_ms = e->queue_wanted ? (int64_t)e->profile->sync_interval * 1000

@@ -80,6 +80,8 @@ static const char script_wrapper[] =
 	"\t\t\t>\"$temporary\" && mv -fT -- \"$temporary\" \"$path\" ); then\n"
 	"\t\trm -f -- \"$temporary\"\n"
 	"\t\tslurmount_say \"cannot write $path\"\n"
+	"\t\t# Without an end a start would say that it still runs.\n"
+	"\t\t[ \"$1\" != end ] || rm -f -- \"$slurmount_record.start\"\n"
 	"\tfi\n"
 	"}\n"
 	"\n"
